@@ -1,0 +1,70 @@
+# make demo      set up, build, pool a bird's song and leave the picture in build/demo.png
+# make test      set up, build, run every check and test
+# make bench     compare with torch and with copying the same bytes
+# make sanitize  the C++ sweep under AddressSanitizer and UndefinedBehaviorSanitizer
+# make lint, make format, make clean
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip
+BUILD := build/make
+CPP := $(wildcard cpp/*/*.cpp cpp/*/*.h cpp/*/*/*.h)
+
+.PHONY: demo test bench sanitize lint check format clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/sample $(BUILD)/installed
+	$(BIN)/poolkit show birds_10s --start 1.5 --end 4.5 --sample-rate 16000 --n-fft 512 --hop-length 256 \
+		--method max --method avg --kernel-size 2 -o build/demo.png
+
+test: $(BUILD)/installed
+	$(BIN)/cmake --build $(BUILD) --target sweep
+	$(BIN)/ctest --test-dir $(BUILD) --output-on-failure
+	$(MAKE) check
+	$(BIN)/pytest -n 2
+
+bench: $(BUILD)/installed
+	$(BIN)/python benchmarks/run.py
+
+# A build tree without Python. Fewer random geometries: each costs some twenty times as much here.
+sanitize: $(VENV)/tools
+	$(BIN)/cmake -S . -B build/sanitize -DPOOLKIT_TESTS=ON -DPOOLKIT_SANITIZE=ON
+	$(BIN)/cmake --build build/sanitize --target sweep --parallel 2
+	build/sanitize/sweep 40
+
+lint: check
+	$(BIN)/clang-format --dry-run --Werror $(CPP)
+
+check: $(BUILD)/installed
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/python tools/stubs.py --check
+
+format: $(VENV)/tools
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+	$(BIN)/clang-format -i $(CPP)
+
+clean:
+	rm -rf build dist src/poolkit/*.so
+
+# torch comes first, and the build sees it because it is not isolated: with isolation pip would fetch a second one.
+$(VENV)/tools: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install torch==2.13.0
+	$(PIP) install cmake ninja \
+		$$($(BIN)/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['build-system']['requires'])")
+	touch $@
+
+# Editable: Python files need no new installation, C++ files are compiled again as far as they changed.
+$(BUILD)/installed: $(VENV)/tools CMakeLists.txt $(CPP)
+	$(PIP) install --no-build-isolation --config-settings=build-dir=$(BUILD) \
+		--config-settings=cmake.define.POOLKIT_TESTS=ON --editable '.[torch,show,test,dev]'
+	touch $@
+
+# Only its recording is wanted, not the dependencies.
+$(VENV)/sample: $(VENV)/tools
+	$(PIP) install --no-deps opensoundscape==0.13.2
+	touch $@

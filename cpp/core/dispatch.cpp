@@ -1,0 +1,254 @@
+// The core's front door: picks the instruction set once, then plans and runs.
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include "kernels.h"
+
+#if defined(POOLKIT_ISAS_X86)
+#define POOLKIT_ISAS(ISA)                                                          \
+  ISA(x86_64_v2, "x86-64-v2", __builtin_cpu_supports("x86-64-v2"))                 \
+  ISA(x86_64_v3, "x86-64-v3", __builtin_cpu_supports("x86-64-v3"))                 \
+  ISA(x86_64_v4, "x86-64-v4", __builtin_cpu_supports("x86-64-v4"))
+#elif defined(POOLKIT_ISA_AARCH64)
+#define POOLKIT_ISAS(ISA) ISA(aarch64, "aarch64", true)
+#else
+#define POOLKIT_ISAS(ISA) ISA(generic, "generic", true)
+#endif
+
+namespace poolkit {
+
+#define POOLKIT_DECLARE(space, name, available) \
+  namespace space {                             \
+  extern const Kernels kernels;                 \
+  extern const MethodInfo methods[];            \
+  extern const int method_count;                \
+  }
+POOLKIT_ISAS(POOLKIT_DECLARE)
+#undef POOLKIT_DECLARE
+
+namespace {
+
+struct Isa {
+  const char* name;
+  const Kernels* kernels;
+  const MethodInfo* methods;
+  const int* method_count;
+};
+
+// What this build has and this machine runs, lowest first.
+struct Isas {
+  Isa list[4];
+  int count = 0;
+
+  Isas() {
+#define POOLKIT_LIST(space, name, available) \
+  if (available) list[count++] = {name, &space::kernels, space::methods, &space::method_count};
+    POOLKIT_ISAS(POOLKIT_LIST)
+#undef POOLKIT_LIST
+  }
+};
+
+const Isas& isas() {
+  static const Isas all;
+  return all;
+}
+
+int find_isa(const char* name) {
+  for (int i = 0; i < isas().count; ++i) {
+    if (std::strcmp(isas().list[i].name, name) == 0) return i;
+  }
+  return -1;
+}
+
+std::atomic<int>& chosen() {
+  static std::atomic<int> index = [] {
+    const char* wanted = std::getenv("POOLKIT_ISA");
+    const int found = wanted ? find_isa(wanted) : -1;
+    return found >= 0 ? found : isas().count - 1;
+  }();
+  return index;
+}
+
+const Isa& active() { return isas().list[chosen().load(std::memory_order_relaxed)]; }
+
+// Scratch of a worker thread: grows, and is kept for the next call.
+class Scratch {
+ public:
+  ~Scratch() { std::free(memory_); }
+  void* at_least(int64_t bytes) {
+    if (bytes > size_) {
+      std::free(memory_);
+      size_ = (bytes + bytes / 2 + 63) / 64 * 64;
+      memory_ = std::aligned_alloc(64, static_cast<size_t>(size_));
+      if (memory_ == nullptr) {
+        std::fprintf(stderr, "poolkit: out of memory (%lld bytes of scratch)\n", static_cast<long long>(size_));
+        std::abort();
+      }
+      std::memset(memory_, 0, static_cast<size_t>(size_));
+    }
+    return memory_;
+  }
+
+ private:
+  void* memory_ = nullptr;
+  int64_t size_ = 0;
+};
+
+void* scratch_for(const Plan& plan) {
+  thread_local Scratch scratch;
+  return scratch.at_least(plan.scratch_bytes);
+}
+
+int64_t size_of(DType dtype) {
+  switch (dtype) {
+    case DType::f64:
+    case DType::i64: return 8;
+    case DType::f32:
+    case DType::i32: return 4;
+    case DType::f16:
+    case DType::bf16:
+    case DType::i16: return 2;
+    default: return 1;
+  }
+}
+
+template <class Call>
+struct Job {
+  Call call;
+  void (*kernel)(const Call&, int64_t, int64_t, void*);
+};
+
+template <class Call>
+void run(const Job<Call>& job, const Tiling& tiling, Parallel parallel) {
+  if (tiling.units == 0) return;
+  if (tiling.units <= tiling.grain) {
+    job.kernel(job.call, 0, tiling.units, scratch_for(*job.call.plan));
+    return;
+  }
+  parallel.run(
+      tiling.units, tiling.grain,
+      [](const void* context, int64_t begin, int64_t end) {
+        const auto& work = *static_cast<const Job<Call>*>(context);
+        work.kernel(work.call, begin, end, scratch_for(*work.call.plan));
+      },
+      &job);
+}
+
+bool is_empty(const Problem& p) {
+  int64_t outputs = p.outer * p.inner;
+  for (const Axis& a : p.axis) outputs *= a.out != 0;
+  return outputs == 0;
+}
+
+}  // namespace
+
+int find_method(const char* name) {
+  for (int i = 0; i < method_count(); ++i) {
+    if (std::strcmp(method_name(i), name) == 0) return i;
+  }
+  return -1;
+}
+
+int method_count() { return *isas().list[0].method_count; }
+const char* method_name(int method) { return isas().list[0].methods[method].name; }
+int needs(int method) { return isas().list[0].methods[method].needs; }
+bool has_winners(int method) { return (needs(method) & kNeedsWinners) != 0; }
+
+Problem make_problem(int method, DType dtype, int64_t outer, int64_t inner, const int64_t* windows,
+                     const double* params, int n_params) {
+  Problem p{};
+  p.method = method;
+  p.dtype = dtype;
+  p.outer = outer;
+  p.inner = inner;
+  p.count = static_cast<Count>(windows[1]);
+  p.divisor = windows[2];
+  for (int i = 0; i < 3; ++i) {
+    const int64_t* w = windows + 3 + 7 * i;
+    p.axis[i] = {w[0], w[1], w[2], w[3], w[4], w[5], w[6]};
+  }
+  for (int i = 0; i < n_params && i < kMaxParams; ++i) p.param[i] = params[i];
+  return p;
+}
+
+const char* refusal(const Problem& p) {
+  if (active().kernels->forward(p.method, p.dtype, false) == nullptr) return "no kernel for this method and dtype";
+  for (const Axis& a : p.axis) {
+    if (a.in < 0 || a.out < 0 || a.kernel < 0 || a.stride < 1 || a.dilation < 1) return "malformed windows";
+    if (a.in == 0 && a.out > 0) return "windows over an empty axis";
+  }
+  const Plan& plan = plan_for(p);
+  if (plan.depth.hollow || plan.height.hollow || plan.width.hollow) return "a window wholly in the padding";
+  if (plan.winner_bytes == 4) {
+    int64_t cells = 1;
+    for (const Axis& a : p.axis) {
+      const int64_t extent = window_extent(a);
+      if (extent > (int64_t{1} << 30) / cells) return "a window of more than 2^30 cells";
+      cells *= extent;
+    }
+  }
+  return nullptr;
+}
+
+int winner_bytes(const Problem& p) { return plan_for(p).winner_bytes; }
+
+void forward(const Problem& p, const void* x, void* y, void* winners, Parallel parallel) {
+  if (is_empty(p)) return;
+  const Plan& plan = plan_for(p);
+  int64_t cells = p.outer * p.inner;
+  for (const Axis& a : p.axis) cells *= a.in;
+  const ForwardCall call{&plan, x, y, winners, static_cast<const char*>(x) + cells * size_of(p.dtype)};
+  run(Job<ForwardCall>{call, active().kernels->forward(p.method, p.dtype, winners != nullptr)}, plan.forward, parallel);
+}
+
+void backward(const Problem& p, const void* grad_y, const void* x, const void* y, const void* winners, void* grad_x,
+              Parallel parallel) {
+  int64_t cells = p.outer * p.inner;
+  for (const Axis& a : p.axis) cells *= a.in;
+  if (cells == 0) return;
+  if (is_empty(p)) {
+    std::memset(grad_x, 0, static_cast<size_t>(cells * size_of(p.dtype)));
+    return;
+  }
+  const Plan& plan = plan_for(p);
+  const BackwardCall call{&plan, grad_y, x, y, winners, grad_x};
+  const bool scatters = active().methods[p.method].scatters;
+  run(Job<BackwardCall>{call, active().kernels->backward(p.method, p.dtype)}, scatters ? plan.scatter : plan.backward,
+      parallel);
+}
+
+const char* isa() { return active().name; }
+int isa_count() { return isas().count; }
+const char* isa_name(int i) { return isas().list[i].name; }
+
+bool set_isa(const char* name) {
+  const int found = find_isa(name);
+  if (found >= 0) chosen().store(found);
+  return found >= 0;
+}
+
+void explain(const Problem& p, bool with_winners, char* text, size_t size) {
+  const char* why = refusal(p);
+  if (why != nullptr) {
+    std::snprintf(text, size, "no kernel: %s", why);
+    return;
+  }
+  const Plan& plan = plan_for(p);
+  const AxisPlan& w = plan.width;
+  const char* horizontal = w.trivial              ? "none"
+                           : plan.problem.inner > 1 ? "taps across channels"
+                           : w.regular              ? "taps along width"
+                                                    : "runs along width";
+  std::snprintf(text, size,
+                "isa %s; axes %lldx%lldx%lld -> %lldx%lldx%lld, outer %lld, inner %lld; vertical rows (up to %lld), "
+                "horizontal %s (up to %lld); %lld units, tile %lld, grain %lld; winners %d bytes",
+                active().name, (long long)plan.depth.in, (long long)plan.height.in, (long long)w.in,
+                (long long)plan.depth.out, (long long)plan.height.out, (long long)w.out, (long long)plan.problem.outer,
+                (long long)plan.problem.inner, (long long)(plan.depth.kernel * plan.height.kernel), horizontal,
+                (long long)w.kernel, (long long)plan.forward.units, (long long)plan.forward.tile,
+                (long long)plan.forward.grain, with_winners ? plan.winner_bytes : 0);
+}
+
+}  // namespace poolkit

@@ -1,0 +1,241 @@
+#include "plan.h"
+
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+#include <vector>
+
+namespace poolkit {
+namespace {
+
+constexpr Axis kUnitAxis = {1, 1, 1, 1, 1, 0, 0};
+
+// Each window is one cell and no cell is left out.
+bool is_identity(const Axis& a) {
+  return a.in == a.out && a.kernel == 1 && a.stride == 1 && a.pad_low == 0 && a.pad_high == 0;
+}
+
+bool is_unit(const Axis& a) { return is_identity(a) && a.in == 1; }
+
+// One window holds the whole axis, nothing else.
+bool is_full(const Axis& a) {
+  if (a.out != 1) return false;
+  return a.kernel == 0 || (a.kernel == a.in && a.dilation == 1 && a.pad_low == 0 && a.pad_high == 0);
+}
+
+// The same pooling on as few axes as it takes.
+Problem simplified(Problem p) {
+  Axis &depth = p.axis[0], &height = p.axis[1], &width = p.axis[2];
+  for (int i = 0; i < 3 && is_identity(width); ++i) {  // such a width is more lanes
+    p.inner *= width.in;
+    width = height;
+    height = depth;
+    depth = kUnitAxis;
+  }
+  if (is_identity(depth)) {
+    p.outer *= depth.in;
+    depth = kUnitAxis;
+    if (is_identity(height)) {
+      p.outer *= height.in;
+      height = kUnitAxis;
+    }
+  }
+  while (is_full(width) && is_full(height) && !is_unit(height)) {
+    const int64_t cells = width.in * height.in;
+    width = {cells, 1, cells, 1, 1, 0, 0};
+    height = depth;
+    depth = kUnitAxis;
+  }
+  if (p.inner > 1 && is_unit(depth) && is_unit(height)) std::swap(height, width);
+  return p;
+}
+
+// Room for the tables of a plan; kept between calls of a thread.
+struct Tables {
+  std::vector<int64_t> integers;
+  std::vector<double> divisors;
+};
+
+int64_t ceil_div(int64_t a, int64_t b) { return a >= 0 ? (a + b - 1) / b : -(-a / b); }
+
+AxisPlan plan_axis(const Axis& a, Count count, bool lanes_along, int64_t* integers, double* divisors) {
+  AxisPlan plan{};
+  plan.in = a.in;
+  plan.out = a.out;
+  plan.dilation = a.dilation;
+  plan.stride = a.stride;
+  plan.pad_low = a.pad_low;
+  plan.trivial = is_unit(a);
+  plan.kernel = window_extent(a);
+
+  int64_t* base = integers;
+  int64_t* first = base + a.out;
+  int64_t* last = first + a.out;
+  int64_t* cover_begin = last + a.out;
+  int64_t* cover_end = cover_begin + a.in;
+  for (int64_t o = 0; o < a.out; ++o) {
+    if (a.kernel == 0) {
+      // start + whole + fraction keeps every product below in * out's own size.
+      base[o] = static_cast<int64_t>(static_cast<__int128>(o) * a.in / a.out);
+      const int64_t end = static_cast<int64_t>((static_cast<__int128>(o + 1) * a.in + a.out - 1) / a.out);
+      first[o] = 0;
+      last[o] = end - base[o];
+      divisors[o] = count == Count::fixed ? 1.0 : double(last[o]);
+      continue;
+    }
+    base[o] = o * a.stride - a.pad_low;
+    first[o] = base[o] < 0 ? ceil_div(-base[o], a.dilation) : 0;
+    last[o] = std::min(a.kernel, (a.in - 1 - base[o]) / a.dilation + 1);
+    const int64_t padded = std::min(a.kernel, (a.in + a.pad_high - 1 - base[o]) / a.dilation + 1);
+    divisors[o] = count == Count::fixed ? 1.0 : double(count == Count::padded ? padded : last[o] - first[o]);
+    if (a.kernel > a.in) {  // offsets would not fit: count from the first cell inside
+      base[o] += first[o] * a.dilation;
+      last[o] -= first[o];
+      first[o] = 0;
+    }
+    plan.hollow |= last[o] <= first[o];
+  }
+  // Both ends of whole windows never move back from one output to the next (of clipped ones they may).
+  const auto start = [&](int64_t o) { return a.kernel == 0 ? base[o] : o * a.stride - a.pad_low; };
+  const auto stop = [&](int64_t o) { return a.kernel == 0 ? base[o] + last[o] : start(o) + (a.kernel - 1) * a.dilation + 1; };
+  int64_t begin = 0, end = 0;
+  for (int64_t i = 0; i < a.in; ++i) {
+    while (end < a.out && start(end) <= i) ++end;
+    while (begin < a.out && stop(begin) <= i) ++begin;
+    cover_begin[i] = std::min(begin, end);
+    cover_end[i] = end;
+    plan.cover = std::max(plan.cover, end - cover_begin[i]);
+  }
+  const int64_t effective = (plan.kernel - 1) * a.dilation + 1;
+  const bool long_apart = a.kernel >= 8 && a.stride >= 4 && a.dilation == 1;
+  plan.regular = a.kernel != 0 && a.kernel <= a.in && effective <= 2 * a.in + 64 && a.stride <= 2 * a.in + 64 &&
+                 a.out > 1 && !(lanes_along && long_apart);
+  plan.base = base;
+  plan.first = first;
+  plan.last = last;
+  plan.cover_begin = cover_begin;
+  plan.cover_end = cover_end;
+  plan.divisor = divisors;
+  return plan;
+}
+
+constexpr int64_t kWork = 1 << 15;  // below this a thread costs more than it brings
+
+// `length` cut into tiles, for each of outer planes of `height` rows.
+Tiling tiling(int64_t length, int64_t tile, int64_t outer, int64_t height, int64_t work_per_item, int64_t rows = 1) {
+  Tiling t;
+  t.tile = std::max<int64_t>(1, std::min(length, tile));
+  t.tiles = (length + t.tile - 1) / t.tile;
+  t.rows = t.tiles == 1 ? std::clamp<int64_t>(rows, 1, std::max<int64_t>(1, height)) : 1;
+  t.blocks = (height + t.rows - 1) / t.rows;
+  t.units = outer * t.blocks * t.tiles;
+  t.grain = std::max<int64_t>(1, kWork / std::max<int64_t>(1, work_per_item * t.tile * t.rows));
+  return t;
+}
+
+void plan_tiles(Plan& plan) {
+  const Problem& p = plan.problem;
+  const AxisPlan &d = plan.depth, &h = plan.height, &w = plan.width;
+  const int64_t taps = d.kernel * h.kernel, covers = d.cover * h.cover;
+  const int64_t effective = (w.kernel - 1) * w.dilation + 1;
+  const int64_t out_planes = p.outer * d.out, in_planes = p.outer * d.in;
+  const int64_t columns = std::max<int64_t>(1, kTileLanes / p.inner);
+  const int64_t backward_work = covers * w.cover * p.inner;
+  int64_t line = 0, reach = 0, phases = 1;
+  if (w.trivial) {
+    plan.forward = tiling(p.inner, kTileLanes, out_planes, h.out, taps);
+    plan.backward = tiling(p.inner, kTileLanes, in_planes, h.in, covers);
+  } else if (w.regular) {
+    const int64_t row_work = (taps * w.stride + w.kernel) * p.inner;
+    const int64_t whole = (w.out - 1) * w.stride + effective + w.stride;
+    const int64_t rows = p.inner == 1 ? kTileLanes / 2 / whole : 1;
+    plan.forward =
+        tiling(w.out, std::max<int64_t>(1, (columns - effective) / w.stride + 1), out_planes, h.out, row_work, rows);
+    plan.backward = tiling(w.in, columns, in_planes, h.in, backward_work);
+    line = plan.forward.rows * ((plan.forward.tile - 1) * w.stride + effective + w.stride);
+    reach = (plan.backward.tile + effective - 1) / w.stride + 2;
+    phases = w.stride;
+  } else {
+    const int64_t tile = taps == 1 && p.inner == 1 ? std::max<int64_t>(1, kTileLanes / w.kernel) : w.out;
+    plan.forward = tiling(w.out, tile, out_planes, h.out, taps * w.kernel * p.inner);
+    plan.backward = tiling(w.in, columns, in_planes, h.in, backward_work);
+    line = taps == 1 && p.inner == 1 ? 0 : w.in;
+  }
+  // A scattering unit accumulates a whole plane, of one lane or a cache line of them.
+  const int64_t volume = d.in * h.in * w.in;
+  plan.scatter = tiling(p.inner, 32, p.outer, 1, volume);
+
+  constexpr int64_t kWord = 8, kCover = 24, kPhaseTap = 16;
+  const int64_t counts = p.inner == 1 ? w.out + kSlack : 0;
+  const int64_t forward = taps * 2 * kWord + (counts + 2 * kMaxFields * (line * p.inner + kSlack)) * kWord;
+  const int64_t sums = plan.backward.tile + phases * (kSlack + 2);
+  const int64_t pulls = kMaxFields * (reach + kSlack) * std::max<int64_t>(1, covers);
+  const int64_t backward = covers * (1 + w.cover) * kCover + (phases + 2) * kWord + w.kernel * kPhaseTap +
+                           (counts + sums + pulls) * kWord;
+  const int64_t offsets = plan.winner_bytes <= 2 ? taps * w.kernel : 0;
+  const bool narrow = p.dtype == DType::f16 || p.dtype == DType::bf16;  // accumulated in float, aside
+  const int64_t scatter = offsets * kWord + (narrow ? volume * plan.scatter.tile * kWord / 2 : 0);
+  plan.scratch_bytes = std::max({forward, backward, scatter}) + 64;
+}
+
+bool same(const Problem& a, const Problem& b) {
+  if (a.method != b.method || a.dtype != b.dtype || a.outer != b.outer || a.inner != b.inner || a.count != b.count ||
+      a.divisor != b.divisor) {
+    return false;
+  }
+  return std::memcmp(a.axis, b.axis, sizeof(a.axis)) == 0 && std::memcmp(a.param, b.param, sizeof(a.param)) == 0;
+}
+
+}  // namespace
+
+int64_t window_extent(const Axis& a) {
+  if (a.kernel != 0) return std::min(a.kernel, a.in);
+  // Windows of an uneven split are floor(in / out) + 1 or + 2 cells long at most.
+  if (a.out == 0 || a.in % a.out == 0) return a.out == 0 ? 1 : a.in / a.out;
+  const int64_t rest = a.in % a.out, common = std::gcd(a.in, a.out);
+  return a.in / a.out + (rest == common ? 1 : 2);
+}
+
+const Plan& plan_for(const Problem& problem) {
+  thread_local Tables tables;
+  thread_local Plan plan;
+  thread_local Problem planned;
+  thread_local bool valid = false;
+  if (valid && same(planned, problem)) return plan;
+  valid = false;
+
+  plan = Plan{};
+  plan.problem = simplified(problem);
+  const Axis* axis = plan.problem.axis;
+  size_t integers = 0, divisors = 0;
+  for (int i = 0; i < 3; ++i) {
+    integers += 3 * axis[i].out + 2 * axis[i].in;
+    divisors += axis[i].out;
+  }
+  tables.integers.resize(integers);
+  tables.divisors.resize(divisors);
+  int64_t* next_integers = tables.integers.data();
+  double* next_divisors = tables.divisors.data();
+  AxisPlan* axes[3] = {&plan.depth, &plan.height, &plan.width};
+  for (int i = 0; i < 3; ++i) {
+    const bool lanes_along = i == 2 && plan.problem.inner == 1;
+    *axes[i] = plan_axis(axis[i], plan.problem.count, lanes_along, next_integers, next_divisors);
+    next_integers += 3 * axis[i].out + 2 * axis[i].in;
+    next_divisors += axis[i].out;
+  }
+  if (problem.count == Count::fixed) {
+    for (int64_t o = 0; o < axis[2].out; ++o) tables.divisors[divisors - axis[2].out + o] = double(problem.divisor);
+  }
+  int64_t cells = 1;
+  for (const Axis& a : problem.axis) {
+    const int64_t extent = window_extent(a);
+    cells = extent > (int64_t{1} << 32) / cells ? int64_t{1} << 33 : cells * extent;
+  }
+  plan.winner_bytes = cells <= 256 ? 1 : cells <= 65536 ? 2 : 4;
+  plan_tiles(plan);
+  planned = problem;
+  valid = true;
+  return plan;
+}
+
+}  // namespace poolkit

@@ -1,0 +1,16 @@
+// The one list of the core's methods: the name used in Python's table, and the reducer.
+#pragma once
+
+#include "reducers/extrema.h"
+#include "reducers/means.h"
+#include "reducers/mixes.h"
+#include "reducers/norms.h"
+
+#define POOLKIT_REDUCERS(REDUCER) \
+  REDUCER(max, Max)               \
+  REDUCER(min, Min)               \
+  REDUCER(avg, Average)           \
+  REDUCER(sum, Sum)               \
+  REDUCER(lp, Lp)                 \
+  REDUCER(power_avg, PowerAverage) \
+  REDUCER(avg_max, AverageMax)

@@ -1,0 +1,170 @@
+// Maximum and minimum. NaN wins over every number, the last NaN over the others; of equals the first.
+#pragma once
+
+#include "reducer.h"
+
+namespace poolkit::POOLKIT_ISA_NAMESPACE {
+namespace {
+
+template <class A>
+constexpr A kLowest = A(A(1) << (8 * sizeof(A) - 1)) < A(0) ? A(A(1) << (8 * sizeof(A) - 1)) : A(0);
+template <>
+constexpr float kLowest<float> = -__builtin_inff();
+template <>
+constexpr double kLowest<double> = -__builtin_inf();
+template <class A>
+constexpr A kHighest = A(~kLowest<A>);
+template <>
+constexpr float kHighest<float> = __builtin_inff();
+template <>
+constexpr double kHighest<double> = __builtin_inf();
+
+struct Greater {
+  template <class V>
+  static auto beats(V b, V a) {
+    return b > a;
+  }
+  template <class A>
+  static constexpr A worst = kLowest<A>;
+};
+
+struct Less {
+  template <class V>
+  static auto beats(V b, V a) {
+    return b < a;
+  }
+  template <class A>
+  static constexpr A worst = kHighest<A>;
+};
+
+template <class T, class Order, bool with_winners>
+struct Extreme;
+
+template <class T, class Order>
+struct Extreme<T, Order, false> {
+  using Accumulator = typename Storage<T>::Accumulator;
+  static constexpr bool kWinners = false, kLinear = false, kRepairs = false;
+  static constexpr bool kSupported = true;
+
+  explicit Extreme(const Problem&) {}
+
+  template <class L>
+  struct State {
+    typename L::Value value;
+  };
+  template <class L>
+  POOLKIT_INLINE State<L> identity() const {
+    return {L::splat(Order::template worst<Accumulator>)};
+  }
+  template <class L>
+  POOLKIT_INLINE State<L> lift(typename L::Value x, typename L::Index) const {
+    return {x};
+  }
+  template <class L>
+  POOLKIT_INLINE State<L> combine(State<L> a, State<L> b) const {
+    const typename L::Value best = Order::beats(b.value, a.value) ? b.value : a.value;
+    if constexpr (kIsFloat<Accumulator>) {
+      return {b.value != b.value ? b.value : best};
+    } else {
+      return {best};
+    }
+  }
+  template <class L>
+  POOLKIT_INLINE State<L> append(State<L> a, State<L> b) const {
+    return combine<L>(a, b);
+  }
+  template <class L>
+  POOLKIT_INLINE State<L> moved(State<L> s, typename L::Index) const {
+    return s;
+  }
+  template <class L>
+  POOLKIT_INLINE typename L::Value finish(State<L> s, typename L::Value) const {
+    return s.value;
+  }
+};
+
+// Winner offsets need lanes of at least 32 bits beside the values.
+template <class T>
+struct WinnerStorage {
+  using Accumulator = typename Storage<T>::Accumulator;
+};
+template <>
+struct WinnerStorage<uint8_t> {
+  using Accumulator = int32_t;
+};
+template <>
+struct WinnerStorage<int8_t> {
+  using Accumulator = int32_t;
+};
+template <>
+struct WinnerStorage<int16_t> {
+  using Accumulator = int32_t;
+};
+
+template <class T, class Order>
+struct Extreme<T, Order, true> {
+  using Accumulator = typename WinnerStorage<T>::Accumulator;
+  static constexpr bool kWinners = true, kLinear = false, kRepairs = false;
+  static constexpr bool kSupported = true;
+
+  explicit Extreme(const Problem&) {}
+
+  template <class L>
+  struct State {
+    typename L::Value value;
+    typename L::Index offset;
+  };
+  template <class L>
+  POOLKIT_INLINE State<L> identity() const {
+    // Larger than any offset (dispatch.cpp refuses larger windows), with room to be moved.
+    return {L::splat(Order::template worst<Accumulator>), L::splat_index(1 << 30)};
+  }
+  template <class L>
+  POOLKIT_INLINE State<L> lift(typename L::Value x, typename L::Index offset) const {
+    return {x, offset};
+  }
+  template <class L>
+  POOLKIT_INLINE State<L> combine(State<L> a, State<L> b) const {
+    auto take = Order::beats(b.value, a.value) | ((b.value == a.value) & (b.offset < a.offset));
+    if constexpr (kIsFloat<Accumulator>) {
+      take = take | ((b.value != b.value) & ((a.value == a.value) | (b.offset > a.offset)));
+    }
+    return {take ? b.value : a.value, take ? b.offset : a.offset};
+  }
+  // b's cells all come after a's.
+  template <class L>
+  POOLKIT_INLINE State<L> append(State<L> a, State<L> b) const {
+    auto take = Order::beats(b.value, a.value);
+    if constexpr (kIsFloat<Accumulator>) take = take | (b.value != b.value);
+    return {take ? b.value : a.value, take ? b.offset : a.offset};
+  }
+  template <class L>
+  POOLKIT_INLINE State<L> moved(State<L> s, typename L::Index by) const {
+    return {s.value, s.offset + by};
+  }
+  template <class L>
+  POOLKIT_INLINE typename L::Value finish(State<L> s, typename L::Value) const {
+    return s.value;
+  }
+  template <class L>
+  POOLKIT_INLINE typename L::Index winner(State<L> s) const {
+    return s.offset;
+  }
+};
+
+struct Max {
+  static constexpr int kNeeds = kNeedsWinners;
+  static constexpr bool kScatters = true;
+  template <class T, bool with_winners>
+  using Reducer = Extreme<T, Greater, with_winners>;
+};
+
+struct Min {
+  static constexpr int kNeeds = kNeedsWinners;
+  static constexpr bool kScatters = true;
+  template <class T, bool with_winners>
+  using Reducer = Extreme<T, Less, with_winners>;
+};
+
+}  // namespace
+}  // namespace poolkit::POOLKIT_ISA_NAMESPACE

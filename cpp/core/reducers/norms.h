@@ -1,0 +1,151 @@
+// Lp pooling (sum |x|^p)^(1/p) and power-average pooling (sum |x|^p / count)^(1/p).
+#pragma once
+
+#include "reducer.h"
+
+namespace poolkit::POOLKIT_ISA_NAMESPACE {
+namespace {
+
+inline float power(float x, float p) { return __builtin_powf(x, p); }
+inline double power(double x, double p) { return __builtin_pow(x, p); }
+inline float square_root(float x) { return __builtin_sqrtf(x); }
+inline double square_root(double x) { return __builtin_sqrt(x); }
+inline float cube_root(float x) { return __builtin_cbrtf(x); }
+inline double cube_root(double x) { return __builtin_cbrt(x); }
+
+template <class T, bool mean>
+struct Norm {
+  using Accumulator = typename Storage<T>::Accumulator;
+  static constexpr bool kWinners = false, kLinear = false, kRepairs = true;
+  static constexpr bool kSupported = kIsFloat<T>;
+  enum Exponent { kOne, kTwo, kThree, kAny };
+
+  Accumulator p;
+  double exact_p, low, high;
+  Exponent exponent;
+
+  explicit Norm(const Problem& problem)
+      : p(Accumulator(problem.param[0])),
+        exact_p(problem.param[0]),
+        exponent(exact_p == 1 ? kOne : exact_p == 2 ? kTwo : exact_p == 3 ? kThree : kAny) {
+    // Sums of powers between these bounds lost nothing to overflow or underflow.
+    constexpr double limit = sizeof(Accumulator) == 4 ? 1e25 : 1e250;
+    low = __builtin_pow(limit, -1 / exact_p);
+    high = __builtin_pow(limit, 1 / exact_p);
+  }
+
+  template <class L>
+  POOLKIT_INLINE typename L::Value raised(typename L::Value magnitude) const {
+    if (exponent == kOne) return magnitude;
+    if (exponent == kTwo) return magnitude * magnitude;
+    if (exponent == kThree) return magnitude * magnitude * magnitude;
+    return each_lane<L>(magnitude, [this](Accumulator v) { return power(v, p); });
+  }
+  template <class L>
+  POOLKIT_INLINE typename L::Value root(typename L::Value sum) const {
+    if (exponent == kOne) return sum;
+    if (exponent == kTwo) return each_lane<L>(sum, [](Accumulator v) { return square_root(v); });
+    if (exponent == kThree) return each_lane<L>(sum, [](Accumulator v) { return cube_root(v); });
+    return each_lane<L>(sum, [this](Accumulator v) { return power(v, 1 / p); });
+  }
+  template <class L>
+  POOLKIT_INLINE static typename L::Value magnitude(typename L::Value x) {
+    return x < typename L::Value{} ? -x : x;
+  }
+
+  template <class L>
+  struct State {
+    typename L::Value sum;
+  };
+  template <class L>
+  POOLKIT_INLINE State<L> identity() const {
+    return {typename L::Value{}};
+  }
+  template <class L>
+  POOLKIT_INLINE State<L> lift(typename L::Value x, typename L::Index) const {
+    return {raised<L>(magnitude<L>(x))};
+  }
+  template <class L>
+  POOLKIT_INLINE State<L> combine(State<L> a, State<L> b) const {
+    return {a.sum + b.sum};
+  }
+  template <class L>
+  POOLKIT_INLINE State<L> append(State<L> a, State<L> b) const {
+    return combine<L>(a, b);
+  }
+  template <class L>
+  POOLKIT_INLINE State<L> moved(State<L> s, typename L::Index) const {
+    return s;
+  }
+  template <class L>
+  POOLKIT_INLINE typename L::Value finish(State<L> s, typename L::Value count) const {
+    if constexpr (mean) {
+      return root<L>(s.sum / count);
+    } else {
+      return root<L>(s.sum);
+    }
+  }
+
+  bool in_range(double y) const { return y > low && y < high; }
+
+  // The same window with its largest magnitude divided out first: exact wherever the result is representable.
+  struct Repair {
+    double largest = 0, sum = 0;
+    void look(double x) { largest = x != x || largest != largest ? __builtin_nan("") : x < 0 ? widest(-x) : widest(x); }
+    double widest(double magnitude) const { return magnitude > largest ? magnitude : largest; }
+    bool settled() const { return largest == 0 || largest != largest || largest == __builtin_inf(); }
+    void take(double x, double p) { sum += __builtin_pow((x < 0 ? -x : x) / largest, p); }
+    double result(double p, double count) const {
+      return settled() ? largest : largest * __builtin_pow(mean ? sum / count : sum, 1 / p);
+    }
+  };
+
+  template <class L>
+  struct Pull {
+    typename L::Value gradient, y;
+  };
+  template <class L>
+  POOLKIT_INLINE Pull<L> prepare(typename L::Value g, typename L::Value y, typename L::Index, typename L::Value count) const {
+    if constexpr (mean) {
+      return {g / count, y};
+    } else {
+      return {g, y};
+    }
+  }
+  // sign(x) (|x| / y)^(p - 1): the ratio form cannot overflow for p >= 1. The gradient at 0 is 0.
+  template <class L>
+  POOLKIT_INLINE typename L::Value pull(typename L::Value x, Pull<L> pulled, typename L::Index) const {
+    const typename L::Value ratio = magnitude<L>(x) / pulled.y;
+    typename L::Value weight;
+    if (exponent == kOne) {
+      weight = L::splat(1);
+    } else if (exponent == kTwo) {
+      weight = ratio;
+    } else if (exponent == kThree) {
+      weight = ratio * ratio;
+    } else {
+      weight = each_lane<L>(ratio, [this](Accumulator v) { return power(v, p - 1); });
+    }
+    const typename L::Value zero{};
+    const typename L::Value slope = weight * pulled.gradient;
+    const typename L::Value signed_slope = x < zero ? -slope : slope;
+    return ((x == zero) | (pulled.y == zero)) ? zero : signed_slope;
+  }
+};
+
+struct Lp {
+  static constexpr int kNeeds = kNeedsX | kNeedsY;
+  static constexpr bool kScatters = false;
+  template <class T, bool>
+  using Reducer = Norm<T, false>;
+};
+
+struct PowerAverage {
+  static constexpr int kNeeds = kNeedsX | kNeedsY;
+  static constexpr bool kScatters = false;
+  template <class T, bool>
+  using Reducer = Norm<T, true>;
+};
+
+}  // namespace
+}  // namespace poolkit::POOLKIT_ISA_NAMESPACE

@@ -1,0 +1,40 @@
+// The formulas once more, slow and obvious, for tests: one window at a time, in double or int64.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "poolkit/problem.h"
+
+namespace poolkit::reference {
+
+// The cells of one window as flat positions inside the [depth][height][width] volume, in row-major order.
+struct Window {
+  std::vector<int64_t> cells;
+  int64_t divisor;
+};
+
+std::vector<Window> windows(const Problem& problem);
+
+// `size` is what |terms| add up to: it bounds the rounding error of a sum in any order.
+template <class T>
+struct Forward {
+  std::vector<T> y, size;
+  std::vector<int64_t> winner;  // a position in the volume: the first of equals, the last NaN
+};
+
+// T is double or int64_t; x is [outer][in...][inner], the results are [outer][out...][inner].
+template <class T>
+Forward<T> forward(const Problem& problem, const std::vector<Window>& windows, const std::vector<T>& x);
+
+struct Backward {
+  std::vector<double> grad_x, size;
+  std::vector<int64_t> terms;
+};
+
+// Scatters each gradient over its window; winner as forward() gives it.
+Backward backward(const Problem& problem, const std::vector<Window>& windows, const std::vector<double>& grad_y,
+                  const std::vector<double>& x, const std::vector<double>& y,
+                  const std::vector<int64_t>& winner);
+
+}  // namespace poolkit::reference

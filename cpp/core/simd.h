@@ -1,0 +1,362 @@
+// Lanes: the vector type of this instruction set, with loads and stores that convert between
+// storage and accumulator types. The only file with #ifdef on the instruction set.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+// For what stands in innermost loops: a call there would pass vectors through memory.
+#define POOLKIT_INLINE inline __attribute__((always_inline))
+
+namespace poolkit::POOLKIT_ISA_NAMESPACE {
+namespace {
+
+#if defined(__AVX512F__)
+constexpr int kVectorBytes = 64;
+#elif defined(__AVX__)
+constexpr int kVectorBytes = 32;
+#else
+constexpr int kVectorBytes = 16;
+#endif
+
+struct half {
+  uint16_t bits;
+};
+struct bfloat {
+  uint16_t bits;
+};
+
+template <class A, class B>
+constexpr bool kSame = false;
+template <class A>
+constexpr bool kSame<A, A> = true;
+
+template <class T, int bytes>
+struct VectorOf {
+  typedef T type __attribute__((vector_size(bytes)));
+};
+
+template <int bytes>
+struct SignedOf;
+template <>
+struct SignedOf<1> {
+  using type = int8_t;
+};
+template <>
+struct SignedOf<2> {
+  using type = int16_t;
+};
+template <>
+struct SignedOf<4> {
+  using type = int32_t;
+};
+template <>
+struct SignedOf<8> {
+  using type = int64_t;
+};
+
+// A family of lanes over the accumulator type A: a whole vector, or a single value for what is left over.
+template <class A>
+struct Wide {
+  using Scalar = A;
+  using Int = typename SignedOf<sizeof(A)>::type;
+  using Value = typename VectorOf<A, kVectorBytes>::type;
+  using Index = typename VectorOf<Int, kVectorBytes>::type;
+  static constexpr int lanes = kVectorBytes / sizeof(A);
+  static Value splat(A a) { return a - Value{}; }
+  static Index splat_index(Int a) { return a - Index{}; }
+};
+
+template <class A>
+struct Single {
+  using Scalar = A;
+  using Int = typename SignedOf<sizeof(A)>::type;
+  using Value = A;
+  using Index = Int;
+  static constexpr int lanes = 1;
+  static Value splat(A a) { return a; }
+  static Index splat_index(Int a) { return a; }
+};
+
+template <class To, class From>
+POOLKIT_INLINE To bit_cast(const From& from) {
+  static_assert(sizeof(To) == sizeof(From));
+  To to;
+  __builtin_memcpy(&to, &from, sizeof(To));
+  return to;
+}
+
+template <class V>
+POOLKIT_INLINE V load_bits(const void* p) {
+  V v;
+  __builtin_memcpy(&v, p, sizeof(V));
+  return v;
+}
+
+template <class V>
+POOLKIT_INLINE void store_bits(void* p, const V& v) {
+  __builtin_memcpy(p, &v, sizeof(V));
+}
+
+// Half precision without hardware: exact, round to nearest even, NaN stays a quiet NaN (as F16C does).
+POOLKIT_INLINE float float_from_half(uint16_t h) {
+  const uint32_t sign = uint32_t(h & 0x8000u) << 16;
+  const uint32_t magnitude = h & 0x7fffu;
+  if (magnitude >= 0x7c00u) {
+    const uint32_t quiet = magnitude > 0x7c00u ? 0x00400000u : 0u;
+    return bit_cast<float>(sign | 0x7f800000u | quiet | ((magnitude & 0x3ffu) << 13));
+  }
+  if (magnitude < 0x400u) {
+    const float small = float(magnitude) * 0x1p-24f;
+    return bit_cast<float>(sign | bit_cast<uint32_t>(small));
+  }
+  return bit_cast<float>(sign | ((magnitude << 13) + (112u << 23)));
+}
+
+POOLKIT_INLINE uint16_t half_from_float(float f) {
+  const uint32_t bits = bit_cast<uint32_t>(f);
+  const uint32_t sign = (bits >> 16) & 0x8000u;
+  const uint32_t magnitude = bits & 0x7fffffffu;
+  if (magnitude > 0x7f800000u) return uint16_t(sign | 0x7e00u | ((magnitude >> 13) & 0x3ffu));
+  if (magnitude >= 0x477ff000u) return uint16_t(sign | 0x7c00u);
+  if (magnitude < 0x38800000u) {
+    // Adding 0.5 puts the subnormal's units in the last place of the sum, rounded to nearest even.
+    const float shifted = bit_cast<float>(magnitude) + 0.5f;
+    return uint16_t(sign | (bit_cast<uint32_t>(shifted) - 0x3f000000u));
+  }
+  const uint32_t rounded = magnitude + 0xfffu + ((magnitude >> 13) & 1u);
+  return uint16_t(sign | ((rounded - (112u << 23)) >> 13));
+}
+
+template <class L>
+POOLKIT_INLINE typename L::Value load_bfloat(const bfloat* p) {
+  if constexpr (L::lanes == 1) {
+    return bit_cast<float>(uint32_t(p->bits) << 16);
+  } else {
+    using Narrow = typename VectorOf<uint16_t, L::lanes * 2>::type;
+    using Bits = typename VectorOf<uint32_t, L::lanes * 4>::type;
+    return bit_cast<typename L::Value>(__builtin_convertvector(load_bits<Narrow>(p), Bits) << 16);
+  }
+}
+
+template <class L>
+POOLKIT_INLINE typename L::Value load_half(const half* p) {
+  if constexpr (L::lanes == 1) {
+    return float_from_half(p->bits);
+  } else {
+#if defined(__AVX512F__)
+    return bit_cast<typename L::Value>(_mm512_cvtph_ps(load_bits<__m256i>(p)));
+#elif defined(__F16C__)
+    return bit_cast<typename L::Value>(_mm256_cvtph_ps(load_bits<__m128i>(p)));
+#else
+    typename L::Value v{};
+    for (int i = 0; i < L::lanes; ++i) v[i] = float_from_half(p[i].bits);
+    return v;
+#endif
+  }
+}
+
+template <class L>
+POOLKIT_INLINE void store_bfloat(bfloat* p, typename L::Value v) {
+  using Bits = typename VectorOf<uint32_t, L::lanes * 4>::type;
+  if constexpr (L::lanes == 1) {
+    const uint32_t bits = bit_cast<uint32_t>(v);
+    p->bits = v != v ? uint16_t(0x7fc0) : uint16_t((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
+  } else {
+    using Narrow = typename VectorOf<uint16_t, L::lanes * 2>::type;
+    const Bits bits = bit_cast<Bits>(v);
+    const Bits rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+    const Bits kept = v != v ? Bits{} + 0x7fc0u : rounded;
+    store_bits(p, __builtin_convertvector(kept, Narrow));
+  }
+}
+
+template <class L>
+POOLKIT_INLINE void store_half(half* p, typename L::Value v) {
+  if constexpr (L::lanes == 1) {
+    p->bits = half_from_float(v);
+  } else {
+#if defined(__AVX512F__)
+    store_bits(p, _mm512_cvtps_ph(bit_cast<__m512>(v), _MM_FROUND_TO_NEAREST_INT));
+#elif defined(__F16C__)
+    store_bits(p, _mm256_cvtps_ph(bit_cast<__m256>(v), _MM_FROUND_TO_NEAREST_INT));
+#else
+    for (int i = 0; i < L::lanes; ++i) p[i].bits = half_from_float(v[i]);
+#endif
+  }
+}
+
+// load<L>(p): L::lanes values from storage type T, as accumulators.
+template <class L, class T>
+POOLKIT_INLINE typename L::Value load(const T* p) {
+  using A = typename L::Scalar;
+  if constexpr (kSame<T, bfloat>) {
+    return load_bfloat<L>(p);
+  } else if constexpr (kSame<T, half>) {
+    return load_half<L>(p);
+  } else if constexpr (L::lanes == 1) {
+    return A(*p);
+  } else if constexpr (sizeof(T) == sizeof(A)) {
+    return load_bits<typename L::Value>(p);
+  } else {
+    using Narrow = typename VectorOf<T, L::lanes * sizeof(T)>::type;
+    return __builtin_convertvector(load_bits<Narrow>(p), typename L::Value);
+  }
+}
+
+// store<L>(p, v): rounds to nearest even.
+template <class L, class T>
+POOLKIT_INLINE void store(T* p, typename L::Value v) {
+  if constexpr (kSame<T, bfloat>) {
+    store_bfloat<L>(p, v);
+  } else if constexpr (kSame<T, half>) {
+    store_half<L>(p, v);
+  } else if constexpr (L::lanes == 1) {
+    *p = T(v);
+  } else if constexpr (sizeof(T) == sizeof(typename L::Scalar)) {
+    store_bits(p, v);
+  } else {
+    using Narrow = typename VectorOf<T, L::lanes * sizeof(T)>::type;
+    store_bits(p, __builtin_convertvector(v, Narrow));
+  }
+}
+
+// Bytes to 32-bit lanes and back: gcc 12 takes these conversions apart lane by lane.
+#if defined(__AVX512F__)
+POOLKIT_INLINE __m512i widened(const void* p) { return _mm512_cvtepu8_epi32(load_bits<__m128i>(p)); }
+POOLKIT_INLINE void store_narrowed(void* p, __m512i v) { store_bits(p, _mm512_cvtepi32_epi8(v)); }
+#elif defined(__AVX2__)
+POOLKIT_INLINE __m256i widened(const void* p) { return _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(load_bits<int64_t>(p))); }
+POOLKIT_INLINE void store_narrowed(void* p, __m256i v) {
+  const __m256i low_bytes = _mm256_set1_epi32(0x0c080400);
+  const __m256i packed = _mm256_shuffle_epi8(v, low_bytes);
+  store_bits(p, _mm_cvtsi128_si32(_mm256_castsi256_si128(packed)));
+  store_bits(static_cast<char*>(p) + 4, _mm_cvtsi128_si32(_mm256_extracti128_si256(packed, 1)));
+}
+#elif defined(__SSE4_1__)
+POOLKIT_INLINE __m128i widened(const void* p) { return _mm_cvtepu8_epi32(_mm_cvtsi32_si128(load_bits<int32_t>(p))); }
+POOLKIT_INLINE void store_narrowed(void* p, __m128i v) {
+  store_bits(p, _mm_cvtsi128_si32(_mm_shuffle_epi8(v, _mm_set1_epi32(0x0c080400))));
+}
+#endif
+
+#if defined(__SSE4_1__)
+template <class L, class U>
+constexpr bool kByteLanes = L::lanes > 1 && sizeof(U) == 1 && sizeof(typename L::Int) == 4;
+#else
+template <class L, class U>
+constexpr bool kByteLanes = false;
+#endif
+
+// Winner offsets, kept in 1, 2 or 4 bytes.
+template <class L, class U>
+POOLKIT_INLINE typename L::Index load_index_as(const void* p) {
+  if constexpr (L::lanes == 1) {
+    return typename L::Int(load_bits<U>(p));
+  } else if constexpr (kByteLanes<L, U>) {
+    return typename L::Index(widened(p));
+  } else {
+    using Narrow = typename VectorOf<U, L::lanes * sizeof(U)>::type;
+    return __builtin_convertvector(load_bits<Narrow>(p), typename L::Index);
+  }
+}
+
+template <class L>
+POOLKIT_INLINE typename L::Index load_index(const void* p, int bytes) {
+  if constexpr (sizeof(typename L::Int) < 4) {
+    return typename L::Index{};  // narrow accumulators carry no winners
+  } else {
+    if (bytes == 1) return load_index_as<L, uint8_t>(p);
+    if (bytes == 2) return load_index_as<L, uint16_t>(p);
+    return load_index_as<L, uint32_t>(p);
+  }
+}
+
+template <class L, class U>
+POOLKIT_INLINE void store_index_as(void* p, typename L::Index v) {
+  if constexpr (L::lanes == 1) {
+    store_bits(p, U(v));
+  } else if constexpr (kByteLanes<L, U>) {
+    using Packed = decltype(widened(p));
+    store_narrowed(p, Packed(v));
+  } else {
+    using Narrow = typename VectorOf<U, L::lanes * sizeof(U)>::type;
+    store_bits(p, __builtin_convertvector(v, Narrow));
+  }
+}
+
+template <class L>
+POOLKIT_INLINE void store_index(void* p, int bytes, typename L::Index v) {
+  if constexpr (sizeof(typename L::Int) >= 4) {
+    if (bytes == 1) return store_index_as<L, uint8_t>(p, v);
+    if (bytes == 2) return store_index_as<L, uint16_t>(p, v);
+    store_index_as<L, uint32_t>(p, v);
+  }
+}
+
+// Every second element of the 2 * lanes values at p, and every stride-th in general.
+template <class L, class T>
+POOLKIT_INLINE typename L::Value load_strided(const T* p, int64_t stride) {
+  if constexpr (L::lanes == 1) {
+    return load<L>(p);
+  } else {
+    typename L::Value v{};
+    for (int i = 0; i < L::lanes; ++i) v[i] = load<Single<typename L::Scalar>>(p + i * stride);
+    return v;
+  }
+}
+
+template <class L, class V>
+POOLKIT_INLINE V evens(V a, V b) {
+  if constexpr (L::lanes == 2) return __builtin_shufflevector(a, b, 0, 2);
+  if constexpr (L::lanes == 4) return __builtin_shufflevector(a, b, 0, 2, 4, 6);
+  if constexpr (L::lanes == 8) return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14);
+  if constexpr (L::lanes == 16) {
+    return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+  }
+  if constexpr (L::lanes > 16) {
+    V v;
+    for (int i = 0; i < L::lanes; ++i) v[i] = 2 * i < L::lanes ? a[2 * i] : b[2 * i - L::lanes];
+    return v;
+  }
+}
+
+// The lanes of a and b in turn: a[0], b[0], a[1], ... ; the first and the second vector of them.
+template <class L>
+POOLKIT_INLINE typename L::Value zipped_low(typename L::Value a, typename L::Value b) {
+  if constexpr (L::lanes == 2) return __builtin_shufflevector(a, b, 0, 2);
+  if constexpr (L::lanes == 4) return __builtin_shufflevector(a, b, 0, 4, 1, 5);
+  if constexpr (L::lanes == 8) return __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
+  if constexpr (L::lanes == 16) {
+    return __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+  }
+}
+
+template <class L>
+POOLKIT_INLINE typename L::Value zipped_high(typename L::Value a, typename L::Value b) {
+  if constexpr (L::lanes == 2) return __builtin_shufflevector(a, b, 1, 3);
+  if constexpr (L::lanes == 4) return __builtin_shufflevector(a, b, 2, 6, 3, 7);
+  if constexpr (L::lanes == 8) return __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
+  if constexpr (L::lanes == 16) {
+    return __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+  }
+}
+
+// A value-wise function where the compiler knows the vector form only as a loop.
+template <class L, class F>
+POOLKIT_INLINE typename L::Value each_lane(typename L::Value v, F f) {
+  if constexpr (L::lanes == 1) {
+    return f(v);
+  } else {
+    typename L::Value r{};
+    for (int i = 0; i < L::lanes; ++i) r[i] = f(v[i]);
+    return r;
+  }
+}
+
+}  // namespace
+}  // namespace poolkit::POOLKIT_ISA_NAMESPACE

@@ -1,0 +1,79 @@
+// What the core offers to a binding. Nothing here throws; a binding checks its arguments first.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "poolkit/problem.h"
+
+namespace poolkit {
+
+// A pool of threads, handed in by the binding: calls body(context, b, e) for pieces of [0, size),
+// each of at least `grain` items but the last, and returns when all are done.
+struct Parallel {
+  void (*run)(int64_t size, int64_t grain, void (*body)(const void* context, int64_t begin, int64_t end),
+              const void* context);
+};
+
+// The index of a method in the core's list, or -1; and the list itself, for tests and messages.
+int find_method(const char* name);
+int method_count();
+const char* method_name(int method);
+
+// Reads the packed geometry. `outer` and `inner` describe the array, `params` the method.
+Problem make_problem(int method, DType dtype, int64_t outer, int64_t inner, const int64_t* windows,
+                     const double* params, int n_params);
+
+// Why the core has no kernel for this problem, or null if it has one.
+const char* refusal(const Problem& problem);
+
+// True if the method keeps the winner of each window (max, min, ...).
+bool has_winners(int method);
+
+// Bytes of one winner: the offset of the winning cell inside its window (indices() decodes it), in the
+// smallest unsigned type that holds min(kernel, in) - or the longest adaptive window - multiplied over
+// the axes: 1, 2 or 4.
+int winner_bytes(const Problem& problem);
+
+// y is [outer][out...][inner]; winners, if not null, has the shape of y and winner_bytes a cell.
+void forward(const Problem& problem, const void* x, void* y, void* winners, Parallel parallel);
+
+// grad_x is [outer][in...][inner] and is overwritten. x, y and winners are read where the method
+// needs them (see `needs`) and may be null otherwise.
+void backward(const Problem& problem, const void* grad_y, const void* x, const void* y, const void* winners,
+              void* grad_x, Parallel parallel);
+
+enum Needs : int { kNeedsNothing = 0, kNeedsX = 1, kNeedsY = 2, kNeedsWinners = 4 };
+int needs(int method);
+
+// Winners as flat positions inside the [depth][height][width] volume of their plane, as torch counts.
+void indices(const Problem& problem, const void* winners, int64_t* out, Parallel parallel);
+
+// y[outer][volume][inner] = 0, then y[o][index[o][i][c]][c] = x[o][i][c]; of duplicates the last wins.
+// Returns the first index outside [0, volume) (then y's content is unspecified), or -1 if all are inside.
+struct Unpool {
+  int64_t outer, cells, volume, inner;
+  DType dtype;
+};
+struct BadIndex {
+  bool found;
+  int64_t value;
+};
+BadIndex unpool(const Unpool& problem, const void* x, const int64_t* index, void* y, Parallel parallel);
+
+// grad_x[o][i][c] = grad_y[o][index][c] where cell i was the one that wrote there, else 0.
+BadIndex unpool_backward(const Unpool& problem, const void* grad_y, const int64_t* index, void* grad_x,
+                         Parallel parallel);
+
+// The instruction set chosen at load ("x86-64-v3", "aarch64", ...), and those this build and machine have.
+// POOLKIT_ISA lowers the choice.
+const char* isa();
+int isa_count();
+const char* isa_name(int i);
+// For tests: use this one from now on (false if unavailable).
+bool set_isa(const char* name);
+
+// One line: instruction set, axes after simplification, walkers and tile of this problem.
+void explain(const Problem& problem, bool with_winners, char* text, size_t size);
+
+}  // namespace poolkit

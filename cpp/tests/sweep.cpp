@@ -1,0 +1,87 @@
+// Every kernel under every instruction set, against the reference.
+//   sweep [how many random geometries]
+#include "sweep.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <thread>
+#include <vector>
+
+namespace poolkit::test {
+namespace {
+
+int passed = 0, failed = 0;
+
+void crashed(int) {
+  const std::string line = "CRASHED " + current + "\n";
+  [[maybe_unused]] const ssize_t written = write(STDOUT_FILENO, line.data(), line.size());
+  _exit(2);
+}
+
+using Body = void (*)(const void*, int64_t, int64_t);
+
+void run_serial(int64_t size, int64_t, Body body, const void* context) {
+  if (size > 0) body(context, 0, size);
+}
+
+void run_pieces(int64_t size, int64_t grain, Body body, const void* context) {
+  const int64_t piece = std::max<int64_t>(grain, 1);
+  for (int64_t begin = (size + piece - 1) / piece * piece; begin > 0; begin -= piece) {
+    body(context, begin - piece, std::min(begin, size));
+  }
+}
+
+void run_threads(int64_t size, int64_t grain, Body body, const void* context) {
+  const int64_t piece = std::max({grain, (size + 2) / 3, int64_t(1)});
+  std::vector<std::thread> threads;
+  for (int64_t begin = 0; begin < size; begin += piece) {
+    threads.emplace_back(body, context, begin, std::min(begin + piece, size));
+  }
+  for (std::thread& thread : threads) thread.join();
+}
+
+void check_names() {
+  current = "names";
+  check(isa_count() > 0, "no instruction set");
+  for (int i = 0; i < isa_count(); ++i) {
+    check(set_isa(isa_name(i)), "set_isa refuses " + std::string(isa_name(i)));
+    check(std::strcmp(isa(), isa_name(i)) == 0, "isa() is not " + std::string(isa_name(i)));
+    std::printf("%s%s", i ? ", " : "instruction sets: ", isa_name(i));
+  }
+  std::printf("\n");
+  const std::string last = isa();
+  check(!set_isa("unheard-of") && isa() == last, "set_isa takes an unknown name");
+  check(find_method("unheard-of") == -1, "find_method takes an unknown name");
+  for (int i = 0; i < method_count(); ++i)
+    check(find_method(method_name(i)) == i, "find_method and method_name");
+}
+
+}  // namespace
+
+std::string current;
+
+void check(bool ok, const std::string& what) {
+  ok ? ++passed : ++failed;
+  if (!ok) std::printf("FAILED %s: %s\n", current.c_str(), what.c_str());
+}
+
+const Parallel kSerial = {run_serial}, kPieces = {run_pieces}, kThreads = {run_threads};
+
+int run(int random_count) {
+  for (const int signal : {SIGSEGV, SIGBUS, SIGILL, SIGFPE}) std::signal(signal, crashed);
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);
+  check_names();
+  sweep_unpools(random_count);
+  sweep_pools(random_count);
+  std::printf("%d passed, %d failed\n", passed, failed);
+  return failed ? 1 : 0;
+}
+
+}  // namespace poolkit::test
+
+int main(int argc, char** argv) { return poolkit::test::run(argc > 1 ? std::atoi(argv[1]) : 250); }

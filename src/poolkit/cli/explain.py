@@ -1,0 +1,3 @@
+"""poolkit explain"""
+def explain() -> None:
+    pass

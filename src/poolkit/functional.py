@@ -1,0 +1,234 @@
+"""Pooling functions.
+
+For every method of the table (:mod:`poolkit.methods`) and rank 1 to 3: ``<name>_pool2d`` with sliding windows,
+``adaptive_<name>_pool2d`` with a target size, ``global_<name>_pool2d`` over the whole plane. Where
+``torch.nn.functional`` has the function, names, argument order and defaults are the same and further arguments come
+last. Inputs are (N, C, *spatial) or (C, *spatial); the output has the same dtype, device and memory format.
+
+The functions are written from the table when this module is imported, as ``dataclasses`` writes ``__init__``: plain
+Python functions with real signatures. Their type stubs are in functional.pyi.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from poolkit import geometry, ops
+from poolkit._signatures import FORMS, RANKS, Form, Function, functions
+from poolkit.errors import ArgumentError
+from poolkit.geometry import Windows
+from poolkit.methods import METHODS, Method, Step
+
+
+def _refuse_input(name: str, rank: int, input: Tensor) -> None:
+    if not isinstance(input, Tensor):
+        raise TypeError(f"{name}(): input must be a torch.Tensor, but got {type(input).__name__}")
+    dims = f"{rank + 1}D or {rank + 2}D"
+    problem = "Expected input's non-batch dimensions to have positive length"
+    if input.dim() not in (rank + 1, rank + 2):
+        problem = f"Input dimension should be at least {rank + 1}" if input.dim() <= rank else f"got {input.dim()}D"
+    raise ArgumentError(
+        f"{name}(): Expected {dims} (batch mode) tensor with optional 0 dim batch size for input "
+        f"(a non-empty {dims} tensor), but got: {list(input.shape)}; {problem}"
+    )
+
+
+def _fits(input: Tensor, rank: int) -> bool:
+    if not isinstance(input, Tensor):
+        return False
+    shape = input.shape
+    dims = len(shape)
+    return (dims == rank + 2 and 0 not in shape[1:]) or (dims == rank + 1 and 0 not in shape)
+
+
+def _sliding(
+    method: Method,
+    rank: int,
+    name: str,
+    input: Tensor,
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    ceil_mode: bool,
+    values: tuple[Any, ...],
+    return_indices: bool = False,
+) -> Any:
+    if not _fits(input, rank):
+        geometry.check_sliding(rank, kernel_size, stride, padding, dilation, ceil_mode)
+        _refuse_input(name, rank, input)
+    windows = geometry.sliding(rank, input.shape[-rank:], kernel_size, stride, padding, dilation, ceil_mode)
+    return _run(method, rank, name, input, windows, type(padding) is str, values, return_indices)
+
+
+def _adaptive(
+    method: Method,
+    rank: int,
+    name: str,
+    input: Tensor,
+    output_size: Any,
+    values: tuple[Any, ...],
+    return_indices: bool = False,
+) -> Any:
+    if not _fits(input, rank):
+        geometry.check_output_size(rank, output_size)
+        _refuse_input(name, rank, input)
+    windows = geometry.adaptive(rank, input.shape[-rank:], output_size)
+    return _run(method, rank, name, input, windows, False, values, return_indices)
+
+
+def _global(
+    method: Method, rank: int, name: str, input: Tensor, keepdim: bool, values: tuple[Any, ...]
+) -> Any:
+    y = _adaptive(method, rank, name, input, 1, values)
+    return y if keepdim else y.flatten(-rank - 1)
+
+
+def _run(
+    method: Method,
+    rank: int,
+    name: str,
+    input: Tensor,
+    windows: Windows,
+    named_padding: bool,
+    values: tuple[Any, ...],
+    return_indices: bool,
+) -> Any:
+    steps = method.plan(named_padding, *values)
+    target = None
+    if method.params and method.params[-1].name == "dtype":
+        input, target = _converted(name, input, values[-1])
+    if len(steps) == 1:
+        step = steps[0]
+        if input.dtype not in ops.KERNEL_DTYPES[step.kernel] or (step.magnitude and not input.is_floating_point()):
+            _refuse_dtype(method, name, input)
+        y = ops.pool(input.abs() if step.magnitude else input, windows, step, return_indices)
+    else:
+        if not input.is_floating_point():
+            _refuse_dtype(method, name, input)
+        y = torch.cat([_one(input, windows, step) for step in steps], dim=-rank - 1)
+    return y if target is None else y.to(target)  # type: ignore[union-attr]
+
+
+def _one(input: Tensor, windows: Windows, step: Step) -> Tensor:
+    result = ops.pool(input, windows, step)
+    assert isinstance(result, Tensor)
+    return result
+
+
+def _converted(name: str, input: Tensor, dtype: Any) -> tuple[Tensor, torch.dtype | None]:
+    """The input in the type to compute in, and the type to return if it is another: integers go through int64."""
+    if dtype is None:
+        return input, None
+    if not isinstance(dtype, torch.dtype):
+        raise TypeError(f"{name}(): dtype must be a torch.dtype or None, but got {dtype!r}")
+    if dtype.is_complex or dtype == torch.bool:
+        raise NotImplementedError(f"{name}(): dtype must be a floating or integer type, but got {dtype}")
+    if dtype.is_floating_point:
+        return input.to(dtype), None
+    return input.to(torch.int64), dtype
+
+
+def _refuse_dtype(method: Method, name: str, input: Tensor) -> None:
+    hint = "; give dtype=, for example dtype=torch.float32" if any(p.name == "dtype" for p in method.params) else ""
+    allowed = "float32, float64, float16, bfloat16"
+    allowed += {"all": ", bool and the integer types up to 64 bits", "int64": ", int64", "none": ""}[method.integers]
+    raise NotImplementedError(f'{name}(): "{name}" not implemented for {input.dtype}: input must be {allowed}{hint}')
+
+
+def _write(function: Function) -> Callable[..., Any]:
+    """The function that the table's row describes."""
+    namespace: dict[str, Any] = {"_method": METHODS[function.method], "_run": _RUNNERS[function.form]}
+    exec(function.source, namespace)  # the source is our own template, see _signatures.py
+    written: Callable[..., Any] = namespace[function.name]
+    written.__module__ = __name__
+    written.__doc__ = function.doc
+    return written
+
+
+_RUNNERS: dict[Form, Callable[..., Any]] = {"sliding": _sliding, "adaptive": _adaptive, "global": _global}
+assert set(_RUNNERS) == set(FORMS)
+
+
+def _unpooled_size(
+    rank: int, size: Sequence[int], kernel_size: Any, stride: Any, padding: Any, output_size: Any
+) -> list[int]:
+    kernel = geometry.per_axis("kernel_size", kernel_size, rank)
+    strides = kernel if stride is None else geometry.per_axis("stride", stride, rank)
+    pads = geometry.per_axis("padding", padding, rank, positive=False)
+    if any(p < 0 for p in pads):
+        raise ArgumentError(f"padding: pad must be non-negative, but got pad: {min(pads)}")
+    default = [(n - 1) * s + k - 2 * p for n, k, s, p in zip(size, kernel, strides, pads, strict=True)]
+    if output_size is None:
+        wanted = default
+    else:
+        wanted = [geometry.integer("output_size", v) for v in output_size]
+        if len(wanted) == rank + 2:
+            wanted = wanted[2:]
+        if len(wanted) != rank:
+            raise ArgumentError(
+                f"output_size should be a sequence containing {rank} or {rank + 2} elements, but it has length "
+                f"'{len(output_size)}'"
+            )
+        for d, (value, middle, s) in enumerate(zip(wanted, default, strides, strict=True)):
+            if not middle - s < value < middle + s:
+                raise ArgumentError(
+                    f"invalid output_size \"{tuple(wanted)}\" (dim {d} must be between {middle - s} and {middle + s})"
+                )
+    if any(v < 1 for v in wanted):
+        raise ArgumentError(f"output_size must be positive, but got {tuple(wanted)} from an input of {tuple(size)}")
+    return wanted
+
+
+def _max_unpool(
+    rank: int, input: Tensor, indices: Tensor, kernel_size: Any, stride: Any, padding: Any, output_size: Any
+) -> Tensor:
+    name = f"max_unpool{rank}d"
+    if not isinstance(input, Tensor) or not isinstance(indices, Tensor):
+        wrong = "indices" if isinstance(input, Tensor) else "input"
+        value = indices if isinstance(input, Tensor) else input
+        raise TypeError(f"{name}(): {wrong} must be a torch.Tensor, but got {type(value).__name__}")
+    if input.dim() not in (rank + 1, rank + 2) or 0 in input.shape[-rank:]:
+        _refuse_input(name, rank, input)
+    if indices.dtype != torch.int64:
+        raise TypeError(f"{name}(): elements in indices should be type int64 but got: {indices.dtype}")
+    if indices.shape != input.shape:
+        raise ArgumentError(
+            f"{name}(): Expected shape of indices to be: {list(input.shape)} but got: {list(indices.shape)}"
+        )
+    if not input.is_floating_point() and input.dtype not in ops.KERNEL_DTYPES["max"]:
+        raise NotImplementedError(f'{name}(): "{name}" not implemented for {input.dtype}')
+    return ops.max_unpool(
+        input, indices, _unpooled_size(rank, input.shape[-rank:], kernel_size, stride, padding, output_size)
+    )
+
+
+_UNPOOL = """def max_unpool{rank}d(input, indices, kernel_size, stride=None, padding=0, output_size=None):
+    return _max_unpool({rank}, input, indices, kernel_size, stride, padding, output_size)
+"""
+
+_UNPOOL_DOC = """Puts every value of `input` where max pooling took it from, zeros elsewhere.
+
+Args:
+    input: the pooled tensor, (N, C, *spatial) or (C, *spatial), of any dtype that max pooling takes.
+    indices: int64, of the same shape, as :func:`max_pool{rank}d` returns them with ``return_indices=True``.
+    kernel_size, stride, padding: of the pooling.
+    output_size: the size before pooling, where several give the same result; the last dimensions of a shape.
+
+Where an index occurs twice in a plane, the last in row-major order is kept and only it receives a gradient. An index
+outside the plane raises an error and nothing is written.
+"""
+
+__all__ = []
+for _function in functions():
+    globals()[_function.name] = _write(_function)
+    __all__ += [_function.name]
+for _rank in RANKS:
+    exec(_UNPOOL.format(rank=_rank), globals())
+    globals()[f"max_unpool{_rank}d"].__doc__ = _UNPOOL_DOC.format(rank=_rank)
+    __all__ += [f"max_unpool{_rank}d"]
+del _function, _rank

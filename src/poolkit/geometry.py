@@ -1,0 +1,405 @@
+"""Windows: which cells each output of a pooling looks at, as plain integers.
+
+Along one axis of ``L`` cells, output ``o`` looks at the positions ``o * stride - pad_low + t * dilation``,
+``0 <= t < kernel``, that lie in ``[0, L)``. Adaptive windows cover ``[floor(o * L / O), ceil((o + 1) * L / O))``.
+Everything that depends on kernel, stride, padding, dilation, ceil mode or a target size is decided here; no
+other module of the package knows these rules. Nothing here imports torch or NumPy.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import operator
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, cast
+
+from poolkit.errors import ArgumentError
+
+Size = int | Sequence[int]
+Padding = int | str | Sequence[int] | Sequence[Sequence[int]]
+
+LARGEST = 2**31 - 1  # of kernel, stride, dilation and padding: their products stay exact everywhere
+NAMED_PADDINGS = ("valid", "same", "same_lower")
+
+
+class Tap(NamedTuple):
+    """One window along one axis."""
+
+    first: int  #: position of its first cell inside the input
+    cells: int  #: how many of its cells lie inside the input, `dilation` apart
+    padded: int  #: how many lie inside the padded input: a ceil-mode overhang never counts
+
+
+class Axis(NamedTuple):
+    """The windows along one axis; ``kernel == 0`` stands for adaptive windows."""
+
+    size: int
+    out: int
+    kernel: int
+    stride: int
+    dilation: int
+    pad_low: int
+    pad_high: int
+
+    def tap(self, o: int) -> Tap:
+        if self.kernel == 0:
+            first = o * self.size // self.out
+            cells = -(-(o + 1) * self.size // self.out) - first
+            return Tap(first, cells, cells)
+        start = o * self.stride - self.pad_low
+        skipped = -(start // self.dilation) if start < 0 else 0
+        inside = min(self.kernel, (self.size - 1 - start) // self.dilation + 1)
+        padded = min(self.kernel, (self.size + self.pad_high - 1 - start) // self.dilation + 1)
+        return Tap(start + skipped * self.dilation, inside - skipped, padded)
+
+    @property
+    def extent(self) -> int:
+        """The most cells that a window can have inside the input."""
+        if self.kernel:
+            return min(self.kernel, self.size)
+        if self.out == 0:
+            return 1
+        quotient, rest = divmod(self.size, self.out)
+        if rest == 0:
+            return quotient
+        return quotient + (1 if rest == math.gcd(self.size, self.out) else 2)
+
+
+UNIT = Axis(1, 1, 1, 1, 1, 0, 0)
+
+
+class Windows(NamedTuple):
+    """The windows of a pooling, an :class:`Axis` for each spatial dimension."""
+
+    axes: tuple[Axis, ...]
+
+    @property
+    def rank(self) -> int:
+        return len(self.axes)
+
+    @property
+    def input_size(self) -> tuple[int, ...]:
+        return tuple(axis.size for axis in self.axes)
+
+    @property
+    def output_size(self) -> tuple[int, ...]:
+        return tuple(axis.out for axis in self.axes)
+
+    @property
+    def extent(self) -> int:
+        return math.prod(axis.extent for axis in self.axes)
+
+
+class Sliding(NamedTuple):
+    """Checked arguments of sliding windows, one entry an axis; padding is pairs or a name."""
+
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[tuple[int, int], ...] | str
+    dilation: tuple[int, ...]
+    ceil_mode: bool
+
+
+def integer(name: str, value: object, *, positive: bool = False) -> int:
+    """The value as an int; floats and bools are refused, integer scalars of other libraries are not."""
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        number = operator.index(cast(Any, value))
+    except TypeError:
+        raise TypeError(f"{name} must be an int, but got {value!r} ({type(value).__name__})") from None
+    if positive and number < 1:
+        raise ArgumentError(f"{name} must be greater than zero, but got {number}")
+    if number > LARGEST:
+        raise ArgumentError(f"{name} must be at most {LARGEST}, but got {number}")
+    return number
+
+
+def per_axis(name: str, value: object, rank: int, *, positive: bool = True) -> tuple[int, ...]:
+    """An int for every axis, or one for each."""
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        return (integer(name, value, positive=positive),) * rank
+    values = tuple(value)
+    if len(values) == 1:
+        values *= rank
+    if len(values) != rank:
+        expected = "a tuple of one int" if rank == 1 else f"a tuple of {rank} ints"
+        raise ArgumentError(f"{name} must either be a single int, or {expected}, but got {values!r}")
+    return tuple(integer(name, v, positive=positive) for v in values)
+
+
+def _checked_padding(
+    padding: object, rank: int, kernel: tuple[int, ...], dilation: tuple[int, ...]
+) -> tuple[tuple[int, int], ...] | str:
+    if isinstance(padding, str):
+        if padding not in NAMED_PADDINGS:
+            allowed = ", ".join(map(repr, NAMED_PADDINGS))
+            raise ArgumentError(f"padding must be an int, a tuple or one of {allowed}, but got {padding!r}")
+        return padding
+    if isinstance(padding, Iterable):
+        padding = tuple(padding)
+    sided = isinstance(padding, tuple) and any(isinstance(side, Iterable) for side in padding)
+    if not sided:
+        sides = per_axis("padding", padding, rank, positive=False)
+        pairs = tuple((side, side) for side in sides)
+    else:
+        entries = cast("tuple[object, ...]", padding)
+        if len(entries) != rank or not all(
+            isinstance(e, Iterable) and not isinstance(e, str) and len(tuple(e)) == 2 for e in entries
+        ):
+            raise ArgumentError(
+                f"padding must be an int, {rank} ints, or {rank} pairs (low, high), but got {padding!r}"
+            )
+        pairs = tuple(
+            (integer("padding", low), integer("padding", high))
+            for low, high in (tuple(cast("Iterable[object]", e)) for e in entries)
+        )
+    for pair, k, d in zip(pairs, kernel, dilation, strict=True):
+        effective = d * (k - 1) + 1
+        for side in pair:
+            if side < 0:
+                raise ArgumentError(f"padding: pad must be non-negative, but got pad: {side}")
+            if not sided and side > effective // 2:
+                raise ArgumentError(
+                    "padding: pad should be at most half of effective kernel size, "
+                    f"but got pad={side}, kernel_size={k} and dilation={d}"
+                )
+            if side >= effective:
+                raise ArgumentError(
+                    "padding: pad must be smaller than the effective kernel size, "
+                    f"but got pad={side}, kernel_size={k} and dilation={d}"
+                )
+    return pairs
+
+
+def check_sliding(
+    rank: int,
+    kernel_size: object,
+    stride: object = None,
+    padding: object = 0,
+    dilation: object = 1,
+    ceil_mode: object = False,
+) -> Sliding:
+    """Everything about sliding windows that can be checked before the input is known."""
+    kernel = per_axis("kernel_size", kernel_size, rank)
+    # An empty stride is torch's older way to say: the kernel's.
+    strides = kernel if stride is None or stride == () or stride == [] else per_axis("stride", stride, rank)
+    dilations = per_axis("dilation", dilation, rank)
+    if not isinstance(ceil_mode, bool | int):
+        raise TypeError(f"ceil_mode must be a bool, but got {ceil_mode!r} ({type(ceil_mode).__name__})")
+    return Sliding(kernel, strides, _checked_padding(padding, rank, kernel, dilations), dilations, bool(ceil_mode))
+
+
+def _named_pads(name: str, size: int, effective: int, stride: int) -> tuple[int, int]:
+    """TensorFlow's rule: ceil(size / stride) outputs, the odd cell of padding at the end (or the start)."""
+    if name == "valid":
+        return 0, 0
+    total = max((-(-size // stride) - 1) * stride + effective - size, 0)
+    small, large = total // 2, total - total // 2
+    return (small, large) if name == "same" else (large, small)
+
+
+def _slide(size: int, kernel: int, stride: int, pads: tuple[int, int], dilation: int, ceil_mode: bool) -> Axis:
+    low, high = pads
+    effective = dilation * (kernel - 1) + 1
+    room = size + low + high - effective
+    out = (-(-room // stride) if ceil_mode else room // stride) + 1
+    # The last window has to start inside the input or its left padding.
+    if ceil_mode and (out - 1) * stride >= size + low:
+        out -= 1
+    return Axis(size, out, kernel, stride, dilation, low, high)
+
+
+def _refuse_empty_windows(windows: Windows) -> None:
+    """Padding is smaller than the window, so only a dilation larger than the input can leave one empty."""
+    for i, axis in enumerate(windows.axes):
+        if axis.dilation <= axis.size or axis.kernel < 2:
+            continue
+        for o in range(axis.out):
+            if axis.tap(o).cells < 1:
+                raise ArgumentError(
+                    f"the window of output {o} on spatial axis {i} lies wholly in the padding: input size {axis.size}, "
+                    f"kernel_size={axis.kernel}, stride={axis.stride}, dilation={axis.dilation}, "
+                    f"padding=({axis.pad_low}, {axis.pad_high})"
+                )
+
+
+def _plan(rank: int, input_size: tuple[int, ...], sliding: Sliding) -> Windows:
+    axes = []
+    for i, size in enumerate(input_size):
+        kernel, stride, dilation = sliding.kernel[i], sliding.stride[i], sliding.dilation[i]
+        if isinstance(sliding.padding, str):
+            pads = _named_pads(sliding.padding, size, dilation * (kernel - 1) + 1, stride)
+        else:
+            pads = sliding.padding[i]
+        axes.append(_slide(size, kernel, stride, pads, dilation, sliding.ceil_mode))
+    windows = Windows(tuple(axes))
+    if any(axis.out < 1 for axis in axes):
+        given = "x".join(map(str, input_size))
+        result = "x".join(str(axis.out) for axis in axes)
+        raise ArgumentError(
+            f"Given input size: ({given}). Calculated output size: ({result}). Output size is too small "
+            f"(kernel_size={sliding.kernel}, stride={sliding.stride}, padding={sliding.padding}, "
+            f"dilation={sliding.dilation}); Invalid computed output size: {min(axis.out for axis in axes)}"
+        )
+    _refuse_large(windows)
+    _refuse_empty_windows(windows)
+    return windows
+
+
+def _refuse_large(windows: Windows) -> None:
+    cells = math.prod(windows.output_size)
+    if cells >= 2**60:
+        raise ArgumentError(f"an output of size {windows.output_size} has more cells than any memory holds")
+
+
+_plan_known = functools.lru_cache(maxsize=4096)(_plan)
+_check_known = functools.lru_cache(maxsize=4096, typed=True)(check_sliding)
+
+
+def _is_plain(value: object) -> bool:
+    """Whether equal keys mean equal arguments: 2.0 and True equal 2 and 1, but are refused."""
+    kind = type(value)
+    return kind is int or kind is str or value is None or (kind is tuple and all(type(v) is int for v in value))  # type: ignore[attr-defined]
+
+
+def sliding(
+    rank: int,
+    input_size: tuple[int, ...],
+    kernel_size: object,
+    stride: object = None,
+    padding: object = 0,
+    dilation: object = 1,
+    ceil_mode: object = False,
+) -> Windows:
+    """The windows of given kernel, stride, padding and dilation on an input of this spatial size."""
+    plain = _is_plain(kernel_size) and _is_plain(stride) and _is_plain(padding) and _is_plain(dilation)
+    check = _check_known if plain and type(ceil_mode) is bool else check_sliding
+    checked = check(rank, kernel_size, stride, padding, dilation, ceil_mode)
+    try:
+        return _plan_known(rank, input_size, checked)
+    except TypeError:  # symbolic sizes cannot be looked up
+        return _plan(rank, input_size, checked)
+
+
+def check_output_size(rank: int, output_size: object) -> tuple[int | None, ...]:
+    """The target of adaptive windows; None keeps an axis."""
+    if isinstance(output_size, str | bytes) or not isinstance(output_size, Iterable):
+        sizes: tuple[object, ...] = (output_size,) * rank
+    else:
+        sizes = tuple(output_size)
+    if len(sizes) != rank:
+        counted = "should contain one int" if rank == 1 else f"output_size must be {rank} ints"
+        raise ArgumentError(f"'output_size' {counted} (or a single one for every axis), but got {output_size!r}")
+    checked = tuple(None if size is None else integer("output_size", size) for size in sizes)
+    if any(size is not None and size < 0 for size in checked):
+        raise ArgumentError(
+            f"elements of output_size must be greater than or equal to 0 but received {checked} "
+            "(Trying to create tensor with negative dimension)"
+        )
+    return checked
+
+
+def adaptive(rank: int, input_size: tuple[int, ...], output_size: object) -> Windows:
+    """The windows that cut an input of this spatial size into `output_size` overlapping parts."""
+    axes = []
+    for size, target in zip(input_size, check_output_size(rank, output_size), strict=True):
+        out = size if target is None else target
+        if out > 0 and size % out == 0:  # an even split is a sliding window
+            axes.append(Axis(size, out, size // out, size // out, 1, 0, 0))
+        else:
+            axes.append(Axis(size, out, 0, 1, 1, 0, 0))
+    windows = Windows(tuple(axes))
+    _refuse_large(windows)
+    return windows
+
+
+def pack(windows: Windows, count: int, divisor: int) -> list[int]:
+    """The windows as the kernels read them (cpp/include/poolkit/problem.h)."""
+    packed = [windows.rank, count, divisor]
+    for axis in (UNIT,) * (3 - windows.rank) + windows.axes:
+        packed += axis
+    return packed
+
+
+def _as_tuple(size: Size) -> tuple[int, ...]:
+    sizes = (size,) if isinstance(size, int) else tuple(size)
+    if not 1 <= len(sizes) <= 3 or any(s < 1 for s in sizes):
+        raise ArgumentError(f"input_size must be 1 to 3 positive ints, but got {size!r}")
+    return sizes
+
+
+def output_size(
+    input_size: Size,
+    kernel_size: Size,
+    stride: Size | None = None,
+    padding: Padding = 0,
+    dilation: Size = 1,
+    ceil_mode: bool = False,
+) -> tuple[int, ...]:
+    """The spatial size that pooling gives.
+
+    ``floor((L + low + high - dilation * (kernel - 1) - 1) / stride) + 1`` an axis; in ceil mode rounded up, less
+    one if the last window would start beyond the input.
+
+    >>> output_size((28, 28), kernel_size=2)
+    (14, 14)
+    """
+    sizes = _as_tuple(input_size)
+    return sliding(len(sizes), sizes, kernel_size, stride, padding, dilation, ceil_mode).output_size
+
+
+def window_table(
+    input_size: Size,
+    kernel_size: Size,
+    stride: Size | None = None,
+    padding: Padding = 0,
+    dilation: Size = 1,
+    ceil_mode: bool = False,
+) -> tuple[tuple[Tap, ...], ...]:
+    """For each axis, each output's window: its first cell, its cells inside the input, and inside the padded input.
+
+    >>> window_table(6, 3, stride=2, padding=1, ceil_mode=True)[0][-1]
+    Tap(first=5, cells=1, padded=2)
+    """
+    sizes = _as_tuple(input_size)
+    windows = sliding(len(sizes), sizes, kernel_size, stride, padding, dilation, ceil_mode)
+    return tuple(tuple(axis.tap(o) for o in range(axis.out)) for axis in windows.axes)
+
+
+class ReceptiveField(NamedTuple):
+    """What one output cell sees of the input, along one axis."""
+
+    size: int  #: cells it reaches
+    stride: int  #: input cells between neighbouring outputs
+    start: int  #: first cell that output 0 reaches; negative inside the padding
+
+
+def receptive_field(layers: Iterable[dict[str, Any]], rank: int = 2) -> tuple[ReceptiveField, ...]:
+    """The receptive field of a chain of layers, first layer first, an entry an axis.
+
+    Each layer is a dict with ``kernel_size`` and, where they differ from the default, ``stride``, ``padding`` and
+    ``dilation``; 'same' paddings depend on the input and are refused.
+
+    >>> receptive_field([dict(kernel_size=3, stride=2, padding=1), dict(kernel_size=2)], rank=1)
+    (ReceptiveField(size=5, stride=4, start=-1),)
+    """
+    fields = [ReceptiveField(1, 1, 0)] * rank
+    for layer in layers:
+        checked = check_sliding(rank, **layer)
+        if isinstance(checked.padding, str):
+            if checked.padding != "valid":
+                raise ArgumentError(
+                    f"padding={checked.padding!r} depends on the input size; give the pairs that it stands for"
+                )
+            padding: tuple[tuple[int, int], ...] = ((0, 0),) * rank
+        else:
+            padding = checked.padding
+        fields = [
+            ReceptiveField(f.size + (k - 1) * d * f.stride, f.stride * s, f.start - low * f.stride)
+            for f, k, s, d, (low, _) in zip(
+                fields, checked.kernel, checked.stride, checked.dilation, padding, strict=True
+            )
+        ]
+    return tuple(fields)

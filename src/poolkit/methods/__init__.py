@@ -1,0 +1,34 @@
+"""The table of pooling methods: one row declares a method, everything else follows from it."""
+
+from __future__ import annotations
+
+from poolkit.errors import ArgumentError
+from poolkit.methods.extrema import MAX, MIN
+from poolkit.methods.means import AVG, SUM
+from poolkit.methods.method import COUNT_FIXED, COUNT_PADDED, COUNT_VALID, REQUIRED, Cells, Method, Param, Step
+from poolkit.methods.mixes import AVG_MAX
+from poolkit.methods.norms import LP, POWER_AVG
+
+METHODS: dict[str, Method] = {m.name: m for m in (MAX, MIN, AVG, SUM, LP, POWER_AVG, AVG_MAX)}
+
+
+def get(name: str) -> Method:
+    """The method of this name."""
+    try:
+        return METHODS[name]
+    except (KeyError, TypeError):
+        raise ArgumentError(f"method must be one of {', '.join(map(repr, METHODS))}, but got {name!r}") from None
+
+
+__all__ = [
+    "COUNT_FIXED",
+    "COUNT_PADDED",
+    "COUNT_VALID",
+    "METHODS",
+    "REQUIRED",
+    "Cells",
+    "Method",
+    "Param",
+    "Step",
+    "get",
+]

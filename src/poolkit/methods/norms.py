@@ -1,0 +1,68 @@
+"""Lp and power-average pooling."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from poolkit.methods.means import counted
+from poolkit.methods.method import COUNT_INCLUDE_PAD, REQUIRED, Method, Param, Step
+
+
+def _is_norm(value: Any) -> bool:
+    if isinstance(value, str | bytes | bool):
+        raise TypeError
+    return float(value) > 0  # not for NaN
+
+
+NORM_TYPE = Param(
+    "norm_type", "float", REQUIRED, "the exponent p; inf gives the largest magnitude", _is_norm, "a number > 0", leading=True
+)
+
+_SAMPLES = ({"norm_type": 2.0}, {"norm_type": 1.0}, {"norm_type": 3.0}, {"norm_type": 1.5})
+_INVALID = ({"norm_type": 0}, {"norm_type": -1.0}, {"norm_type": math.nan}, {"norm_type": "2"})
+
+
+def _step(kernel: str, norm_type: float, count: int = 0) -> tuple[Step, ...]:
+    if math.isinf(norm_type):
+        return (Step("max", magnitude=True),)
+    return (Step(kernel, (float(norm_type),), count),)
+
+
+LP = Method(
+    name="lp",
+    class_name="LP",
+    title="Lp pooling",
+    formula="y = (sum over the window of |x|^p)^(1/p)",
+    summary="The p-norm of each window, computed without overflow; padding adds nothing. norm_type=1 gives the sum of "
+    "magnitudes, 2 the Euclidean norm, inf the largest magnitude. The gradient at 0 is 0.",
+    reference=lambda cells, norm_type: cells.norm(norm_type, mean=False),
+    gradient="input",
+    steps=lambda params, named: _step("lp", params["norm_type"]),
+    params=(NORM_TYPE,),
+    order=("norm_type", "kernel_size", "stride", "ceil_mode", "padding", "dilation"),
+    shown=("norm_type", "kernel_size", "stride", "ceil_mode"),
+    resolves_stride=False,
+    cite="Sermanet, Chintala and LeCun, Convolutional neural networks applied to house numbers digit classification, "
+    "ICPR 2012, arXiv 1204.3968",
+    see=("power_avg",),
+    samples=_SAMPLES,
+    invalid=_INVALID,
+)
+
+POWER_AVG = Method(
+    name="power_avg",
+    class_name="PowerAvg",
+    title="Power-average pooling",
+    formula="y = ((sum over the window of |x|^p) / count)^(1/p)",
+    summary="The generalised mean of the magnitudes of each window: norm_type=1 gives their average, inf their "
+    "maximum. Windows of different sizes are comparable, unlike those of Lp pooling.",
+    reference=lambda cells, norm_type: cells.norm(norm_type, mean=True),
+    gradient="input",
+    steps=lambda params, named: _step("power_avg", params["norm_type"], counted(params, named)),
+    params=(NORM_TYPE, COUNT_INCLUDE_PAD),
+    cite="Estrach, Szlam and LeCun, Signal recovery from pooling representations, ICML 2014",
+    see=("lp", "avg"),
+    samples=(*_SAMPLES, {"norm_type": 2.0, "count_include_pad": False}),
+    invalid=_INVALID,
+)

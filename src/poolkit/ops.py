@@ -1,0 +1,247 @@
+"""The operators behind every function: which code runs, and its gradient.
+
+CPU tensors of the usual dtypes go to the compiled kernels (torch.ops.poolkit), everything else to reference.py.
+"""
+
+from __future__ import annotations
+
+import pathlib
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from poolkit import geometry, reference
+from poolkit.geometry import Windows
+from poolkit.methods import METHODS, Step
+
+_LIBRARY = pathlib.Path(__file__).with_name("_torch.so")
+_FLOATS = frozenset((torch.float32, torch.float64, torch.float16, torch.bfloat16))
+_INTEGERS = {
+    "all": frozenset((torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)),
+    "int64": frozenset((torch.int64,)),
+    "none": frozenset[torch.dtype](),
+}
+#: The dtypes that each kernel takes.
+KERNEL_DTYPES = {name: _FLOATS | _INTEGERS[method.integers] for name, method in METHODS.items()}
+
+HAS_KERNELS = _LIBRARY.exists()
+if HAS_KERNELS:
+    torch.ops.load_library(_LIBRARY)
+    _pool = torch.ops.poolkit.pool.default
+    _pool_winners = torch.ops.poolkit.pool_winners.default
+    _pool_backward = torch.ops.poolkit.pool_backward.default
+    _winner_indices = torch.ops.poolkit.winner_indices.default
+    _max_unpool = torch.ops.poolkit.max_unpool.default
+    _max_unpool_backward = torch.ops.poolkit.max_unpool_backward.default
+
+
+def winner_dtype(windows: Windows) -> torch.dtype:
+    """The smallest integer type that holds the offset of a cell inside its window."""
+    if windows.extent <= 256:
+        return torch.uint8
+    return torch.uint16 if windows.extent <= 65536 else torch.int32
+
+
+def why_no_kernel(x: Tensor, kernel: str) -> str | None:
+    """Why this call goes to the reference; None if a kernel runs."""
+    if not HAS_KERNELS:
+        return "the compiled kernels are not installed (poolkit was built without torch)"
+    if type(x) is not Tensor and type(x) is not torch.nn.Parameter and not torch.compiler.is_compiling():
+        if not isinstance(x, torch._subclasses.FakeTensor):
+            return f"the input is a {type(x).__name__}"
+    if x.device.type not in ("cpu", "meta"):
+        return f"there are no kernels for device {x.device.type!r}"
+    if x.layout is not torch.strided:
+        return f"the input's layout is {x.layout}"
+    if x.dtype not in KERNEL_DTYPES[kernel]:
+        return f"there is no kernel for {x.dtype}"
+    return None
+
+
+def _runs_kernel(x: Tensor, kernel: str) -> bool:
+    # The common case first; `why_no_kernel` covers the others.
+    if HAS_KERNELS and type(x) is Tensor and x.is_cpu and x.dtype in KERNEL_DTYPES[kernel]:
+        return x.layout is torch.strided
+    return why_no_kernel(x, kernel) is None
+
+
+def _channels_last(x: Tensor, rank: int) -> bool:
+    return rank > 1 and x.dim() == rank + 2 and torch._prims_common.suggest_memory_format(x) in (
+        torch.channels_last,
+        torch.channels_last_3d,
+    )
+
+
+class _Pool(torch.autograd.Function):
+    """One kernel with its gradient; keeps the winners, or input and output, or nothing, as the method needs."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, windows: Windows, step: Step, packed: list[int]) -> tuple[Tensor, Tensor | None]:
+        gradient = METHODS[step.kernel].gradient
+        ctx.windows, ctx.step, ctx.packed = windows, step, packed
+        ctx.channels_last = _channels_last(x, windows.rank)
+        if gradient in ("winner", "linear+winner"):
+            y, winners = _pool_winners(x, step.kernel, packed, step.floats)
+            ctx.save_for_backward(winners)
+            ctx.mark_non_differentiable(winners)
+            return y, winners
+        y = _pool(x, step.kernel, packed, step.floats)
+        if gradient == "input":
+            ctx.save_for_backward(x, y)
+        return y, None
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, None, None, None]:
+        grad = grads[0]
+        if grad is None:
+            return None, None, None, None
+        if torch.is_grad_enabled():
+            return _differentiable_backward(ctx, grad), None, None, None
+        x = y = winners = None
+        gradient = METHODS[ctx.step.kernel].gradient
+        if gradient == "input":
+            x, y = ctx.saved_tensors
+        elif gradient != "linear":
+            (winners,) = ctx.saved_tensors
+        step = ctx.step
+        grad_x = _pool_backward(grad, x, y, winners, step.kernel, ctx.packed, step.floats, ctx.channels_last)
+        return grad_x, None, None, None
+
+
+def _differentiable_backward(ctx: Any, grad: Tensor) -> Tensor:
+    """The same gradient by operations that autograd can differentiate again."""
+    windows, step = ctx.windows, ctx.step
+    gradient = METHODS[step.kernel].gradient
+    if gradient == "input":
+        return reference.adjoint(grad, ctx.saved_tensors[0], windows, step)
+    result = torch.zeros((), dtype=grad.dtype, device=grad.device)
+    if gradient != "linear":
+        (winners,) = ctx.saved_tensors
+        result = result + reference.scatter(grad, _winner_indices(winners, ctx.packed), windows)
+    if gradient != "winner":
+        kernel = step.kernel if gradient == "linear" else "avg"
+        zeros = torch.zeros((*grad.shape[: -windows.rank], *windows.input_size), dtype=grad.dtype, device=grad.device)
+        result = result + reference.adjoint(grad, zeros, windows, step._replace(kernel=kernel, floats=()))
+    return cast(Tensor, result * step.floats[0]) if gradient == "linear+winner" else result
+
+
+def pool(x: Tensor, windows: Windows, step: Step, return_indices: bool = False) -> Tensor | tuple[Tensor, Tensor]:
+    """One step of a method on x, whose last dimensions are the windows' input."""
+    if not _runs_kernel(x, step.kernel):
+        y = reference.pool(x, windows, step)
+        return (y, reference.winner_positions(x, windows, step)) if return_indices else y
+    packed = geometry.pack(windows, step.count, step.divisor)
+    if x.requires_grad and torch.is_grad_enabled():
+        y, winners = _Pool.apply(x, windows, step, packed)
+    elif return_indices:
+        y, winners = _pool_winners(x, step.kernel, packed, step.floats)
+    else:
+        return cast(Tensor, _pool(x, step.kernel, packed, step.floats))
+    return (y, _winner_indices(winners, packed)) if return_indices else y
+
+
+class _Unpool(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, indices: Tensor, output_size: list[int]) -> Tensor:
+        ctx.save_for_backward(indices)
+        ctx.rank = len(output_size)
+        return cast(Tensor, _max_unpool(x, indices, output_size))
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        (indices,) = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            return _unpool_adjoint(grads[0], indices, ctx.rank), None, None
+        return _max_unpool_backward(grads[0], indices, ctx.rank), None, None
+
+
+def _last_writers(indices: Tensor, volume: int) -> Tensor:
+    """Which cells of the flattened planes write last to the position that they name."""
+    order = torch.arange(indices.shape[-1], device=indices.device).expand_as(indices)
+    last = torch.full((*indices.shape[:-1], volume), -1, dtype=torch.int64, device=indices.device)
+    last = last.scatter_reduce(-1, indices, order, "amax")
+    return last.gather(-1, indices) == order
+
+
+def _unpool_adjoint(grad: Tensor, indices: Tensor, rank: int) -> Tensor:
+    flat, planes = indices.flatten(-rank), grad.flatten(-rank)
+    wrote = _last_writers(flat, planes.shape[-1])
+    return planes.gather(-1, flat).masked_fill(~wrote, 0).view(indices.shape)
+
+
+def max_unpool(x: Tensor, indices: Tensor, output_size: list[int]) -> Tensor:
+    """Puts each value at its index of a zero volume; of duplicates the last in row-major order stays."""
+    if HAS_KERNELS and x.is_cpu and indices.is_cpu and type(x) is Tensor:
+        if x.requires_grad and torch.is_grad_enabled():
+            return cast(Tensor, _Unpool.apply(x, indices, output_size))
+        return cast(Tensor, _max_unpool(x, indices, output_size))
+    rank = len(output_size)
+    volume = 1
+    for size in output_size:
+        volume *= size
+    flat = indices.flatten(-rank)
+    outside = (flat < 0) | (flat >= volume)
+    if bool(outside.any()):
+        sizes = "x".join(map(str, output_size))
+        raise RuntimeError(f"Found an invalid max index: {int(flat[outside][0])} (output volumes are of size {sizes})")
+    values = x.flatten(-rank).masked_fill(~_last_writers(flat, volume), 0)
+    zeros = torch.zeros((*values.shape[:-1], volume), dtype=x.dtype, device=x.device)
+    return zeros.scatter_add(-1, flat, values).unflatten(-1, output_size)
+
+
+def _like(x: Tensor, sizes: list[int], dtype: torch.dtype, channels_last: bool, rank: int) -> Tensor:
+    memory_format = torch.contiguous_format
+    if channels_last:
+        memory_format = torch.channels_last if rank == 2 else torch.channels_last_3d
+    return torch.empty(sizes, dtype=dtype, device=x.device, memory_format=memory_format)
+
+
+def _sizes(x: Tensor, packed: list[int], outputs: bool) -> list[int]:
+    rank = packed[0]
+    spatial = packed[4 if outputs else 3 :: 7][3 - rank : 3]
+    return [*x.shape[:-rank], *spatial]
+
+
+def _register_fakes() -> None:
+    """What the compiler needs: the results' shapes, dtypes and layouts, without the results."""
+
+    def pool(x: Tensor, method: str, windows: list[int], params: list[float]) -> Tensor:
+        rank = windows[0]
+        return _like(x, _sizes(x, windows, True), x.dtype, _channels_last(x, rank), rank)
+
+    def pool_winners(x: Tensor, method: str, windows: list[int], params: list[float]) -> tuple[Tensor, Tensor]:
+        rank, last = windows[0], _channels_last(x, windows[0])
+        axes = (geometry.Axis(*windows[3 + 7 * i : 10 + 7 * i]) for i in range(3))
+        dtype = winner_dtype(Windows(tuple(axes)))
+        sizes = _sizes(x, windows, True)
+        return _like(x, sizes, x.dtype, last, rank), _like(x, sizes, dtype, last, rank)
+
+    def pool_backward(
+        grad: Tensor,
+        x: Tensor | None,
+        y: Tensor | None,
+        winners: Tensor | None,
+        method: str,
+        windows: list[int],
+        params: list[float],
+        channels_last: bool,
+    ) -> Tensor:
+        return _like(grad, _sizes(grad, windows, False), grad.dtype, channels_last, windows[0])
+
+    def winner_indices(winners: Tensor, windows: list[int]) -> Tensor:
+        rank = windows[0]
+        return _like(winners, list(winners.shape), torch.int64, _channels_last(winners, rank), rank)
+
+    def max_unpool(x: Tensor, indices: Tensor, output_size: list[int]) -> Tensor:
+        return x.new_empty([*x.shape[: -len(output_size)], *output_size])
+
+    def max_unpool_backward(grad: Tensor, indices: Tensor, rank: int) -> Tensor:
+        return grad.new_empty(indices.shape)
+
+    for fake in (pool, pool_winners, pool_backward, winner_indices, max_unpool, max_unpool_backward):
+        torch.library.register_fake(f"poolkit::{fake.__name__}", fake)
+
+
+if HAS_KERNELS:
+    _register_fakes()

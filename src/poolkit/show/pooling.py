@@ -1,0 +1,93 @@
+"""Pool what is looked at by one method, with poolkit's own kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+import poolkit.numpy
+from poolkit import geometry, methods
+from poolkit.errors import ArgumentError
+from poolkit.geometry import Padding, Size
+from poolkit.methods import REQUIRED, Method, Param
+from poolkit.show.field import Axis, Field
+
+
+@dataclass(frozen=True)
+class WindowArguments:
+    """The windows, in the words of every pooling function."""
+
+    kernel_size: Size = 2
+    stride: Size | None = None
+    padding: Padding = 0
+    dilation: Size = 1
+    ceil_mode: bool = False
+
+    def __str__(self) -> str:
+        """What differs from the usual: "kernel 3, stride 2, padding 1"."""
+        stride = self.kernel_size if self.stride is None else self.stride
+        words = [f"kernel {_said(self.kernel_size)}", f"stride {_said(stride)}"]
+        words += [f"padding {_said(self.padding)}"] if self.padding != 0 else []
+        words += [f"dilation {_said(self.dilation)}"] if self.dilation != 1 else []
+        words += ["ceil mode"] if self.ceil_mode else []
+        return ", ".join(words)
+
+
+def _said(value: Padding) -> str:
+    if isinstance(value, int | str):
+        return str(value)
+    return " × ".join(str(side) if isinstance(side, int) else ":".join(map(str, side)) for side in value)
+
+
+def check(names: Sequence[str], parameters: Mapping[str, Any]) -> None:
+    """Refuse methods that do not exist, and parameters that none of them has, that are wrong or that are missing."""
+    known = {param.name: param for name in names for param in own(methods.get(name))}
+    for name, value in parameters.items():
+        if name not in known:
+            allowed = f"allowed: {', '.join(known)}" if known else "none is allowed"
+            raise ArgumentError(f"{name!r} is no parameter of {', '.join(names)}; {allowed}")
+        try:
+            known[name].checked(value)
+        except TypeError as error:
+            raise ArgumentError(str(error)) from None
+    for param in known.values():
+        if param.default is REQUIRED and param.name not in parameters:
+            owners = [name for name in names if param in own(methods.get(name))]
+            raise ArgumentError(f"{', '.join(owners)} needs the parameter {param.name}: {param.allowed}")
+
+
+def own(method: Method) -> list[Param]:
+    """The parameters to choose here; the type of the result follows from that of the input."""
+    return [param for param in method.params if param.name != "dtype"]
+
+
+def pool(field: Field, name: str, windows: WindowArguments, parameters: Mapping[str, Any] | None = None) -> Field:
+    """What this method leaves of the field; of `parameters`, those that the method has are used."""
+    method, rank = methods.get(name), len(field.axes)
+    parameters = parameters or {}
+    given = {param.name: parameters[param.name] for param in own(method) if param.name in parameters}
+    function = getattr(poolkit.numpy, f"{name}_pool{rank}d")
+    pooled = function(computable(field.values, method), **asdict(windows), **given)
+
+    words = ", ".join(f"{parameter}={value}" for parameter, value in given.items())
+    plan = geometry.sliding(rank, field.values.shape[1:], **asdict(windows))
+    axes = tuple(_pooled(axis, along) for axis, along in zip(field.axes, plan.axes, strict=True))
+    return Field(f"{name} ({words})" if words else name, pooled, axes, field.single)
+
+
+def computable(values: np.ndarray, method: Method) -> np.ndarray:
+    """The values in a type that the method keeps exact: averages of integers have a fraction."""
+    native = "?bhilqB" if method.integers == "all" else ""
+    if values.dtype.char in native + "efd":
+        return values
+    exact = np.result_type(values.dtype, np.float32)
+    return values.astype(exact if exact.itemsize <= 8 else np.float64)
+
+
+def _pooled(axis: Axis, along: geometry.Axis) -> Axis:
+    """A pooled cell lies in the middle of its window and is as wide as the stride."""
+    middle = along.dilation * (along.kernel - 1) / 2 - along.pad_low
+    return Axis(axis.label, axis.first + middle * axis.step, axis.step * along.stride)

@@ -1,0 +1,84 @@
+"""Sounds: read, mixed to mono, resampled, and turned into a spectrogram in dB."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from poolkit.errors import ArgumentError
+from poolkit.show.field import Axis, Field, Subject
+
+SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au")
+HIGHEST_RATE = 768_000
+
+
+def read(
+    path: Path,
+    start: float | None = None,
+    end: float | None = None,
+    *,
+    sample_rate: int = 16000,
+    n_fft: int = 512,
+    hop_length: int = 256,
+) -> Subject:
+    """Seconds `start` to `end` of a sound as a spectrogram, in dB below its loudest cell."""
+    if not 1 <= sample_rate <= HIGHEST_RATE:
+        raise ArgumentError(f"sample_rate should be from 1 to {HIGHEST_RATE} Hz, but got {sample_rate}")
+    if n_fft < 2:
+        raise ArgumentError(f"n_fft should be at least 2, but got {n_fft}")
+    if hop_length < 1:
+        raise ArgumentError(f"hop_length should be at least 1, but got {hop_length}")
+
+    import librosa
+    import numpy as np
+    import soundfile
+
+    try:
+        with soundfile.SoundFile(path) as file:
+            rate, channels = file.samplerate, file.channels
+            duration = file.frames / rate
+            start, end = interval(path, start, end, duration)
+            samples, _ = librosa.load(file, sr=sample_rate, mono=True, offset=start, duration=end - start)
+    except soundfile.LibsndfileError as error:
+        raise ArgumentError(f"{path} cannot be read as a sound: {error}") from None
+    if len(samples) < n_fft:
+        raise ArgumentError(
+            f"{path} is too short: {len(samples)} samples at {sample_rate} Hz in the seconds {start:g}-{end:g},"
+            f" and n_fft={n_fft} needs at least {n_fft}"
+        )
+    if not np.isfinite(samples).all():
+        raise ArgumentError(f"{path} holds samples that are NaN or infinite")
+    spectrum = np.abs(librosa.stft(samples, n_fft=n_fft, hop_length=hop_length))
+    decibels = librosa.amplitude_to_db(spectrum, ref=np.max)
+
+    time = Axis("time (s)", start, hop_length / sample_rate)
+    frequency = Axis("frequency (Hz)", 0.0, sample_rate / n_fft)
+    notes = [f"seconds {start:g}-{end:g} of {duration:g}, n_fft {n_fft}, hop length {hop_length}"]
+    if channels > 1:
+        notes.append(f"{channels} channels mixed to one")
+    if rate != sample_rate:
+        notes.append(f"resampled from {rate} to {sample_rate} Hz")
+    return Subject(
+        title=path.name,
+        field=Field("spectrogram", decibels[None], (frequency, time), single=True),
+        source=("recording", samples.shape, samples.dtype),
+        notes=tuple(notes),
+        unit="dB",
+        colours="magma",
+        upwards=True,
+        square=False,
+    )
+
+
+def interval(path: Path, start: float | None, end: float | None, duration: float) -> tuple[float, float]:
+    """The seconds wanted, which must lie within the sound."""
+    if duration == 0:
+        raise ArgumentError(f"{path} is too short: it holds no samples")
+    if start is not None and not 0 <= start < duration:
+        raise ArgumentError(f"start should be from 0 to less than {duration:g} s, the length of {path}, but got {start:g}")
+    start = start or 0.0
+    if end is not None and (math.isnan(end) or end <= start):
+        raise ArgumentError(f"end should be later than start={start:g}, but got {end:g}")
+    if end is not None and end > duration:
+        raise ArgumentError(f"end should be at most {duration:g} s, the length of {path}, but got {end:g}")
+    return start, duration if end is None else end

@@ -1,0 +1,233 @@
+"""Pooling by brute force: float64, plain loops over cells, nothing shared with the package it judges.
+
+An axis is a list of windows; a window names the cells it covers and how many taps the divisor counts.
+A rule turns the values of one window into the result and the derivative of the result by each value.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+class Window(NamedTuple):
+    """One window of one axis."""
+
+    cells: tuple[int, ...]  # taps inside the input, ascending
+    padded: int  # taps inside the input or its padding
+
+
+Axis = list[Window]
+
+
+def slide(length: int, kernel: int, stride: int, low: int, high: int, dilation: int, ceil_mode: bool) -> Axis:
+    """The windows of a sliding axis, found by walking; empty if not even one fits."""
+    effective = dilation * (kernel - 1) + 1
+    axis: Axis = []
+    for start in itertools.count(-low, stride):
+        if ceil_mode:
+            # A further window is opened while the last one left cells over, but never beyond the input.
+            wanted = start - stride + effective < length + high and start < length
+        else:
+            wanted = start + effective <= length + high
+        if not wanted:
+            return axis
+        taps = [start + step * dilation for step in range(kernel)]
+        inside = tuple(tap for tap in taps if 0 <= tap < length)
+        axis.append(Window(inside, sum(tap < length + high for tap in taps)))
+    raise AssertionError("unreachable")
+
+
+def adapt(length: int, outputs: int) -> Axis:
+    """Output o covers every cell that meets the real interval [o * length / outputs, (o + 1) * ...)."""
+    axis = []
+    for output in range(outputs):
+        cells = tuple(
+            cell
+            for cell in range(length)
+            if (cell + 1) * outputs > output * length and cell * outputs < (output + 1) * length
+        )
+        axis.append(Window(cells, len(cells)))
+    return axis
+
+
+def same_padding(
+    length: int, kernel: int, stride: int, dilation: int, lower: bool = False
+) -> tuple[int, int]:
+    """TensorFlow's rule: as many outputs as ceil(length / stride), the odd cell at the end (or the start)."""
+    effective = dilation * (kernel - 1) + 1
+    total = max((math.ceil(length / stride) - 1) * stride + effective - length, 0)
+    small, large = total // 2, total - total // 2
+    return (large, small) if lower else (small, large)
+
+
+class Part(NamedTuple):
+    """What one window gives: its value, and the derivative by each of its cells."""
+
+    value: float
+    slope: Array
+
+
+def winner(values: Array) -> int:
+    """The first of the largest, or the last NaN."""
+    best = 0
+    for place, value in enumerate(values):
+        if (value > values[best] and not math.isnan(values[best])) or math.isnan(value):
+            best = place
+    return best
+
+
+def _only(place: int, size: int, slope: float = 1.0) -> Array:
+    slopes = np.zeros(size)
+    slopes[place] = slope
+    return slopes
+
+
+def _max(values: Array, padded: int) -> list[Part]:
+    place = winner(values)
+    return [Part(values[place], _only(place, len(values)))]
+
+
+def _min(values: Array, padded: int) -> list[Part]:
+    place = winner(-values)
+    return [Part(values[place], _only(place, len(values)))]
+
+
+def _sum(values: Array, padded: int) -> list[Part]:
+    return [Part(float(np.sum(values)), np.ones(len(values)))]
+
+
+def _avg(
+    values: Array, padded: int, count_include_pad: bool = True, divisor_override: int | None = None
+) -> list[Part]:
+    divisor = divisor_override or (padded if count_include_pad else len(values))
+    return [Part(float(np.sum(values)) / divisor, np.full(len(values), 1 / divisor))]
+
+
+def _power(values: Array, norm_type: float, divisor: int) -> list[Part]:
+    sizes = np.abs(values)
+    if math.isinf(norm_type):
+        place = winner(sizes)
+        return [Part(sizes[place], _only(place, len(values), float(np.sign(values[place]))))]
+    largest = float(np.max(sizes))
+    if largest == 0:
+        return [Part(0.0, np.zeros(len(values)))]
+    if math.isinf(largest):
+        return [Part(math.inf, np.full(len(values), math.nan))]
+    value = largest * (sum((size / largest) ** norm_type for size in sizes) / divisor) ** (1 / norm_type)
+    slopes = [
+        0.0 if x == 0 else math.copysign(1, x) * (abs(x) / value) ** (norm_type - 1) / divisor for x in values
+    ]
+    return [Part(value, np.array(slopes))]
+
+
+def _lp(values: Array, padded: int, norm_type: float) -> list[Part]:
+    return _power(values, norm_type, 1)
+
+
+def _power_avg(values: Array, padded: int, norm_type: float, count_include_pad: bool = True) -> list[Part]:
+    return _power(values, norm_type, padded if count_include_pad else len(values))
+
+
+def _avg_max(
+    values: Array, padded: int, mode: str = "add", scale: float = 0.5, count_include_pad: bool = True
+) -> list[Part]:
+    [avg] = _avg(values, padded, count_include_pad)
+    [largest] = _max(values, padded)
+    if mode == "cat":
+        return [avg, largest]
+    return [Part(scale * (avg.value + largest.value), scale * (avg.slope + largest.slope))]
+
+
+RULES: dict[str, Callable[..., list[Part]]] = {
+    "max": _max,
+    "min": _min,
+    "avg": _avg,
+    "sum": _sum,
+    "lp": _lp,
+    "power_avg": _power_avg,
+    "avg_max": _avg_max,
+}
+
+
+def windows(axes: Sequence[Axis], size: Sequence[int]) -> Iterator[tuple[list[int], int]]:
+    """Flat cells in row-major order and counted taps, window after window in row-major order."""
+    for combination in itertools.product(*axes):
+        cells = [0]
+        for window, length in zip(combination, size, strict=True):
+            cells = [cell * length + step for cell in cells for step in window.cells]
+        yield cells, math.prod(window.padded for window in combination)
+
+
+def empty_window(axes: Sequence[Axis]) -> tuple[int, int] | None:
+    """The first (axis, output) whose window meets no cell of the input, if there is one."""
+    for number, axis in enumerate(axes):
+        for output, window in enumerate(axis):
+            if not window.cells:
+                return number, output
+    return None
+
+
+class Term(NamedTuple):
+    """The share of one output in the input gradient: flat output, plane, cells of the plane, slopes."""
+
+    output: int
+    plane: int
+    cells: list[int]
+    slopes: Array
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """What pooling gives: values, winners (flat cell of the spatial volume), and the way back."""
+
+    values: Array
+    winners: NDArray[np.int64]
+    terms: list[Term]
+    planes: tuple[int, int]
+    shape: tuple[int, ...]
+
+    def backward(self, gradient: Array) -> Array:
+        """The gradient of the input, given that of the output."""
+        result = np.zeros(self.planes)
+        flat = gradient.reshape(-1)
+        for term in self.terms:
+            result[term.plane, term.cells] += flat[term.output] * term.slopes
+        return result.reshape(self.shape)
+
+
+def pool(name: str, x: Array, axes: Sequence[Axis], **params: object) -> Pooled:
+    """Pool the last len(axes) dimensions of ``x``, whose dimension before them holds the channels.
+
+    A rule with two parts doubles the channels: first every channel's first part, then every second.
+    """
+    rank = len(axes)
+    lead, size = x.shape[:-rank], x.shape[-rank:]
+    outer, channels = math.prod(lead[:-1]), lead[-1]
+    planes = x.reshape(outer * channels, math.prod(size)).astype(np.float64)
+    spans = list(windows(axes, size))
+    kinds = len(RULES[name](np.ones(1), 1, **params))
+
+    values = np.zeros((outer, kinds, channels, len(spans)))
+    winners = np.full(values.shape, -1, dtype=np.int64)
+    terms = []
+    for batch, channel, (number, (cells, padded)) in itertools.product(
+        range(outer), range(channels), enumerate(spans)
+    ):
+        plane = batch * channels + channel
+        for kind, part in enumerate(RULES[name](planes[plane, cells], padded, **params)):
+            where = (batch, kind, channel, number)
+            values[where] = part.value
+            winners[where] = cells[int(np.argmax(np.abs(part.slope)))]
+            terms.append(Term(int(np.ravel_multi_index(where, values.shape)), plane, cells, part.slope))
+
+    shape = (*lead[:-1], kinds * channels, *(len(axis) for axis in axes))
+    return Pooled(values.reshape(shape), winners.reshape(shape), terms, planes.shape, x.shape)

@@ -1,0 +1,121 @@
+"""Every instruction set gives the same bits. Run as a program, this file prints a digest of many results."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from problems import FLOATS, FORMS, INTEGERS, RANKS, Problem, awkward, in_layout, settings, sliding, values
+
+from poolkit import functional
+from poolkit.methods import METHODS
+
+
+def larger(form: str, rank: int) -> Problem:
+    """Long enough for whole vectors and tails of every instruction set."""
+    size = {1: (611,), 2: (19, 83), 3: (5, 7, 37)}[rank]
+    if form == "windowed":
+        return sliding(size, (5, 3, 3)[-rank:], (1, 2, 2)[-rank:], ((1, 0), (1, 1), (1, 1))[-rank:])
+    return Problem(
+        form, size, {"output_size": tuple(n // 3 + 1 for n in size)} if form == "adaptive" else {}, ()
+    )
+
+
+def digest(name: str, form: str) -> str:
+    """One number for values, winners and gradients of a method over ranks, dtypes, layouts, parameters."""
+    digest = hashlib.sha256()
+
+    def add(tensor: torch.Tensor) -> None:
+        plain = tensor.detach().contiguous()
+        digest.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(plain.view(torch.uint8).numpy().tobytes())
+
+    for rank in RANKS:
+        for problem in (awkward(form, rank), larger(form, rank)):
+            for layout in ("contiguous", "channels_last"):
+                for flavour in ("normal", "nan"):
+                    numbers = torch.tensor(values(flavour, (2, 9, *problem.size)))
+                    for dtype in FLOATS:
+                        for params in settings(name, form):
+                            x = in_layout(numbers.to(dtype), layout).requires_grad_()
+                            y = problem.function(name)(x, **problem.arguments, **params)
+                            add(y.nan_to_num(99.0))
+                            y.backward(torch.tensor(values("normal", tuple(y.shape), 5)).to(dtype))
+                            assert x.grad is not None
+                            add(x.grad.nan_to_num(99.0))
+                if METHODS[name].integers == "all":
+                    numbers = torch.tensor(np.random.default_rng(0).integers(0, 120, (2, 9, *problem.size)))
+                    for dtype in (*INTEGERS, torch.bool):
+                        x = in_layout(numbers.to(dtype), layout)
+                        add(problem.function(name)(x, **problem.arguments))
+                        if form != "global":
+                            add(problem.function(name)(x, **problem.arguments, return_indices=True)[1])
+    return digest.hexdigest()
+
+
+def available() -> list[str]:
+    functional.max_pool1d(torch.zeros(1, 4), 2)  # loads the library
+    return str(torch.ops.poolkit.isas()).split(",")
+
+
+ISAS = available()
+
+
+@pytest.fixture(scope="module")
+def digests() -> dict[str, dict[str, str]]:
+    """For each instruction set, what a process of its own computes."""
+    results = {}
+    for isa in ISAS:
+        done = subprocess.run(
+            [sys.executable, __file__],
+            env={**os.environ, "POOLKIT_ISA": isa},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert done.returncode == 0, f"{isa}: {done.stderr[-2000:]}"
+        results[isa] = json.loads(done.stdout)
+        assert results[isa].pop("isa") == isa
+    return results
+
+
+def test_this_process_uses_one_of_them() -> None:
+    assert torch.ops.poolkit.isa() in ISAS
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("isa", ISAS)
+def test_same_bits(digests: dict[str, dict[str, str]], isa: str, name: str, form: str) -> None:
+    assert digests[isa][f"{name} {form}"] == digests[ISAS[0]][f"{name} {form}"]
+
+
+def test_the_digest_depends_on_every_result(digests: dict[str, dict[str, str]]) -> None:
+    for results in digests.values():
+        assert len(set(results.values())) == len(METHODS) * len(FORMS) == len(results)
+
+
+@pytest.mark.parametrize("isa", ["", "x86-64-v9", "sse"])
+def test_unknown_name_is_refused_or_ignored(isa: str) -> None:
+    """A wrong POOLKIT_ISA never selects instructions that the machine lacks."""
+    program = "import torch, test_isa; print(torch.ops.poolkit.isa())"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "POOLKIT_ISA": isa},
+        cwd=os.path.dirname(__file__),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.stdout.strip() in ISAS if done.returncode == 0 else "POOLKIT_ISA" in done.stderr
+
+
+if __name__ == "__main__":
+    found = {f"{name} {form}": digest(name, form) for name in METHODS for form in FORMS}
+    print(json.dumps({"isa": str(torch.ops.poolkit.isa()), **found}))
