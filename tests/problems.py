@@ -12,7 +12,7 @@ import oracle
 import torch
 from numpy.typing import NDArray
 
-from poolkit import functional
+from poolkit import functional, nn
 from poolkit.methods import METHODS
 
 FORMS = ("windowed", "adaptive", "global")
@@ -193,7 +193,5 @@ def function_of(name: str, form: str, rank: int) -> Callable[..., Any]:
 
 def module_of(name: str, form: str, rank: int) -> Callable[..., torch.nn.Module]:
     """For example ("avg_max", "adaptive", 2) -> nn.AdaptiveAvgMaxPool2d."""
-    from poolkit import nn
-
     prefix = "" if form == "windowed" else form.title()
     return getattr(nn, f"{prefix}{METHODS[name].class_name}Pool{rank}d")  # type: ignore[no-any-return]

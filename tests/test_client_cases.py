@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import oracle
 import poolkit.numpy
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from poolkit import functional, nn
 
@@ -35,7 +37,7 @@ def test_R3_global_pooling_of_any_size(size: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("arguments", [{"kernel_size": 2}, {"kernel_size": 3, "stride": 2, "padding": 1}])
-def test_R7_add_is_half_of_both_and_cat_is_average_then_max(arguments: dict[str, int]) -> None:
+def test_R7_add_is_half_of_both_and_cat_is_average_then_max(arguments: dict[str, Any]) -> None:
     x = torch.randn(2, 3, 9, 11)
     average, largest = functional.avg_pool2d(x, **arguments), functional.max_pool2d(x, **arguments)
     torch.testing.assert_close(functional.avg_max_pool2d(x, **arguments), (average + largest) / 2)
@@ -221,7 +223,7 @@ def test_U7_keras_style_gives_the_numbers_of_pytorch_style(
     strides: int | tuple[int, int],
 ) -> None:
     """Channels last with TensorFlow's padding, as arrays and as permuted tensors."""
-    x = np.random.default_rng(0).normal(size=(2, *size, 3)).astype(np.float32)
+    x: NDArray[Any] = np.random.default_rng(0).normal(size=(2, *size, 3)).astype(np.float32)
     keras = getattr(poolkit.numpy, f"{name}_pool2d")(
         x, pool_size, strides, padding, data_format="channels_last"
     )

@@ -159,7 +159,7 @@ def test_resnet_stem_at_even_and_odd_sizes(size: int) -> None:
     x = torch.randn(1, 2, size, size + 1)
     assert torch.equal(nn.MaxPool2d(3, 2, 1)(x), torch.nn.functional.max_pool2d(x, 3, 2, 1))
     for ceil_mode in (False, True):
-        arguments = {"kernel_size": 3, "stride": 2, "ceil_mode": ceil_mode}
+        arguments: dict[str, Any] = {"kernel_size": 3, "stride": 2, "ceil_mode": ceil_mode}
         assert torch.equal(nn.MaxPool2d(**arguments)(x), torch.nn.functional.max_pool2d(x, **arguments))
 
 
@@ -208,10 +208,11 @@ def test_same_and_same_lower() -> None:
     near(functional.sum_pool1d(count(6), 3, 2, "same"), 6, 12, 11)
 
 
-def test_same_counts_the_padding_when_told_to() -> None:
-    """As timm's AvgPool2dSame does, of which this is the number."""
-    near(functional.avg_pool1d(line(*[1] * 5), 3, 2, "same", False, True), 2 / 3, 1, 2 / 3)
-    near(functional.avg_pool1d(count(6), 3, 2, "same", count_include_pad=True), 2, 4, 11 / 3)
+def test_same_never_counts_its_padding_but_pairs_do() -> None:
+    """Spelled out as pairs, the padding counts as torch's does: then the numbers are those of timm's AvgPool2dSame."""
+    near(functional.avg_pool1d(line(*[1] * 5), 3, 2, "same", False, True), 1, 1, 1)
+    near(functional.avg_pool1d(line(*[1] * 5), 3, 2, ((1, 1),)), 2 / 3, 1, 2 / 3)
+    near(functional.avg_pool1d(count(6), 3, 2, ((0, 1),)), 2, 4, 11 / 3)
 
 
 @pytest.mark.parametrize("rank", RANKS)

@@ -12,7 +12,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "src"))
 
-from poolkit._signatures import RANKS, Function, arguments_of, functions, signature  # noqa: E402
+from poolkit._signatures import NUMPY_ARGUMENTS, RANKS, Function, arguments_of, functions, signature  # noqa: E402
 from poolkit.methods import METHODS  # noqa: E402
 
 HEADER = "# Written by tools/stubs.py from the table of methods: do not edit.\n"
@@ -75,8 +75,43 @@ def nn_stub() -> str:
     return "".join(parts).rstrip("\n") + "\n"
 
 
+NUMPY_IMPORTS = """from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from poolkit.geometry import Padding, Size
+
+Array = np.ndarray[Any, Any]
+
+"""
+
+NUMPY_UNPOOL = """def max_unpool{rank}d(
+    input: Array,
+    indices: Array,
+    kernel_size: Size,
+    stride: Size | None = None,
+    padding: Size = 0,
+    output_size: Sequence[int] | None = None,
+    *,
+    data_format: str = "channels_first",
+    out: Array | None = None,
+) -> Array: ...
+"""
+
+
+def numpy_stub() -> str:
+    parts = [HEADER, NUMPY_IMPORTS]
+    for f in functions():
+        arguments = signature(f.arguments + NUMPY_ARGUMENTS, stub=True).replace("torch.dtype", "npt.DTypeLike")
+        parts.append(f"def {f.name}(input: Array, {arguments}) -> {f.returns.replace('Tensor', 'Array')}: ...\n")
+    parts += [NUMPY_UNPOOL.format(rank=rank) for rank in RANKS]
+    return "".join(parts)
+
+
 def main() -> int:
-    stubs = {"functional.pyi": functional_stub(), "nn.pyi": nn_stub()}
+    stubs = {"functional.pyi": functional_stub(), "nn.pyi": nn_stub(), "numpy.pyi": numpy_stub()}
     stale = [name for name, text in stubs.items() if _read(name) != text]
     if "--check" in sys.argv[1:]:
         if stale:

@@ -130,6 +130,23 @@ def _source(name: str, method: Method, form: Form, rank: int, arguments: tuple[A
     )
 
 
+#: What the NumPy functions take besides.
+NUMPY_ARGUMENTS = (
+    Argument("data_format", "str", "channels_first", "'channels_first' or 'channels_last'", keyword_only=True),
+    Argument("out", "Array | None", None, "an array for the result", keyword_only=True),
+)
+
+
+def numpy_source(function: Function) -> str:
+    """The NumPy function's source: the torch one's with two keywords more."""
+    source = function.source.replace(
+        f"(input, {signature(function.arguments)}):", f"(input, {signature(function.arguments + NUMPY_ARGUMENTS)}):"
+    )
+    indices = ", return_indices" if source.endswith(", return_indices)\n") else ""
+    ending = f"{indices})\n"
+    return source[: -len(ending)] + f", data_format, out{ending}"
+
+
 def _spatial(rank: int) -> str:
     return ("L", "H, W", "D, H, W")[rank - 1]
 

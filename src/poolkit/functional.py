@@ -11,7 +11,7 @@ Python functions with real signatures. Their type stubs are in functional.pyi.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -154,36 +154,6 @@ _RUNNERS: dict[Form, Callable[..., Any]] = {"sliding": _sliding, "adaptive": _ad
 assert set(_RUNNERS) == set(FORMS)
 
 
-def _unpooled_size(
-    rank: int, size: Sequence[int], kernel_size: Any, stride: Any, padding: Any, output_size: Any
-) -> list[int]:
-    kernel = geometry.per_axis("kernel_size", kernel_size, rank)
-    strides = kernel if stride is None else geometry.per_axis("stride", stride, rank)
-    pads = geometry.per_axis("padding", padding, rank, positive=False)
-    if any(p < 0 for p in pads):
-        raise ArgumentError(f"padding: pad must be non-negative, but got pad: {min(pads)}")
-    default = [(n - 1) * s + k - 2 * p for n, k, s, p in zip(size, kernel, strides, pads, strict=True)]
-    if output_size is None:
-        wanted = default
-    else:
-        wanted = [geometry.integer("output_size", v) for v in output_size]
-        if len(wanted) == rank + 2:
-            wanted = wanted[2:]
-        if len(wanted) != rank:
-            raise ArgumentError(
-                f"output_size should be a sequence containing {rank} or {rank + 2} elements, but it has length "
-                f"'{len(output_size)}'"
-            )
-        for d, (value, middle, s) in enumerate(zip(wanted, default, strides, strict=True)):
-            if not middle - s < value < middle + s:
-                raise ArgumentError(
-                    f"invalid output_size \"{tuple(wanted)}\" (dim {d} must be between {middle - s} and {middle + s})"
-                )
-    if any(v < 1 for v in wanted):
-        raise ArgumentError(f"output_size must be positive, but got {tuple(wanted)} from an input of {tuple(size)}")
-    return wanted
-
-
 def _max_unpool(
     rank: int, input: Tensor, indices: Tensor, kernel_size: Any, stride: Any, padding: Any, output_size: Any
 ) -> Tensor:
@@ -195,7 +165,7 @@ def _max_unpool(
     if input.dim() not in (rank + 1, rank + 2) or 0 in input.shape[-rank:]:
         _refuse_input(name, rank, input)
     if indices.dtype != torch.int64:
-        raise TypeError(f"{name}(): elements in indices should be type int64 but got: {indices.dtype}")
+        raise ArgumentError(f"{name}(): elements in indices should be type int64 but got: {indices.dtype}")
     if indices.shape != input.shape:
         raise ArgumentError(
             f"{name}(): Expected shape of indices to be: {list(input.shape)} but got: {list(indices.shape)}"
@@ -203,7 +173,7 @@ def _max_unpool(
     if not input.is_floating_point() and input.dtype not in ops.KERNEL_DTYPES["max"]:
         raise NotImplementedError(f'{name}(): "{name}" not implemented for {input.dtype}')
     return ops.max_unpool(
-        input, indices, _unpooled_size(rank, input.shape[-rank:], kernel_size, stride, padding, output_size)
+        input, indices, geometry.unpooled_size(rank, input.shape[-rank:], kernel_size, stride, padding, output_size)
     )
 
 

@@ -20,6 +20,7 @@ Size = int | Sequence[int]
 Padding = int | str | Sequence[int] | Sequence[Sequence[int]]
 
 LARGEST = 2**31 - 1  # of kernel, stride, dilation and padding: their products stay exact everywhere
+LARGEST_VOLUME = 2**60  # cells of a plane
 NAMED_PADDINGS = ("valid", "same", "same_lower")
 
 
@@ -116,11 +117,15 @@ def integer(name: str, value: object, *, positive: bool = False) -> int:
     return number
 
 
+def _is_sequence(value: object) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes)
+
+
 def per_axis(name: str, value: object, rank: int, *, positive: bool = True) -> tuple[int, ...]:
     """An int for every axis, or one for each."""
-    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+    if not _is_sequence(value):
         return (integer(name, value, positive=positive),) * rank
-    values = tuple(value)
+    values = tuple(cast("Sequence[object]", value))
     if len(values) == 1:
         values *= rank
     if len(values) != rank:
@@ -137,24 +142,17 @@ def _checked_padding(
             allowed = ", ".join(map(repr, NAMED_PADDINGS))
             raise ArgumentError(f"padding must be an int, a tuple or one of {allowed}, but got {padding!r}")
         return padding
-    if isinstance(padding, Iterable):
-        padding = tuple(padding)
-    sided = isinstance(padding, tuple) and any(isinstance(side, Iterable) for side in padding)
+    sided = _is_sequence(padding) and any(map(_is_sequence, cast("Sequence[object]", padding)))
     if not sided:
         sides = per_axis("padding", padding, rank, positive=False)
         pairs = tuple((side, side) for side in sides)
     else:
-        entries = cast("tuple[object, ...]", padding)
-        if len(entries) != rank or not all(
-            isinstance(e, Iterable) and not isinstance(e, str) and len(tuple(e)) == 2 for e in entries
-        ):
+        entries = cast("Sequence[Sequence[object]]", padding)
+        if len(entries) != rank or not all(_is_sequence(e) and len(e) == 2 for e in entries):
             raise ArgumentError(
                 f"padding must be an int, {rank} ints, or {rank} pairs (low, high), but got {padding!r}"
             )
-        pairs = tuple(
-            (integer("padding", low), integer("padding", high))
-            for low, high in (tuple(cast("Iterable[object]", e)) for e in entries)
-        )
+        pairs = tuple((integer("padding", low), integer("padding", high)) for low, high in entries)
     for pair, k, d in zip(pairs, kernel, dilation, strict=True):
         effective = d * (k - 1) + 1
         for side in pair:
@@ -183,12 +181,49 @@ def check_sliding(
 ) -> Sliding:
     """Everything about sliding windows that can be checked before the input is known."""
     kernel = per_axis("kernel_size", kernel_size, rank)
-    # An empty stride is torch's older way to say: the kernel's.
-    strides = kernel if stride is None or stride == () or stride == [] else per_axis("stride", stride, rank)
+    strides = kernel if stride is None else per_axis("stride", stride, rank)
     dilations = per_axis("dilation", dilation, rank)
     if not isinstance(ceil_mode, bool | int):
         raise TypeError(f"ceil_mode must be a bool, but got {ceil_mode!r} ({type(ceil_mode).__name__})")
     return Sliding(kernel, strides, _checked_padding(padding, rank, kernel, dilations), dilations, bool(ceil_mode))
+
+
+def check_unpool(
+    rank: int, kernel_size: object, stride: object = None, padding: object = 0
+) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+    """Kernel, stride and padding of the pooling that is undone, one entry an axis."""
+    kernel = per_axis("kernel_size", kernel_size, rank)
+    strides = kernel if stride is None else per_axis("stride", stride, rank)
+    pads = per_axis("padding", padding, rank, positive=False)
+    if any(pad < 0 for pad in pads):
+        raise ArgumentError(f"padding: pad must be non-negative, but got pad: {min(pads)}")
+    return kernel, strides, pads
+
+
+def unpooled_size(
+    rank: int, size: Sequence[int], kernel_size: object, stride: object, padding: object, output_size: object
+) -> list[int]:
+    """The size before pooling: the smallest that fits, or the one asked for if pooling it gives `size`."""
+    kernel, strides, pads = check_unpool(rank, kernel_size, stride, padding)
+    default = [(n - 1) * s + k - 2 * p for n, k, s, p in zip(size, kernel, strides, pads, strict=True)]
+    wanted = default
+    if output_size is not None:
+        given = cast("Sequence[object]", output_size)
+        if not _is_sequence(output_size) or len(given) not in (rank, rank + 2):
+            raise ArgumentError(
+                f"output_size should be a sequence containing {rank} or {rank + 2} elements, but got {output_size!r}"
+            )
+        wanted = [integer("output_size", value) for value in given[-rank:]]
+        for d, (value, middle, s) in enumerate(zip(wanted, default, strides, strict=True)):
+            if not middle - s < value < middle + s:
+                raise ArgumentError(
+                    f'invalid output_size "{tuple(wanted)}" (dim {d} must be between {middle - s} and {middle + s})'
+                )
+    if any(value < 1 for value in wanted):
+        raise ArgumentError(f"output_size must be positive, but got {tuple(wanted)} from an input of {tuple(size)}")
+    if math.prod(wanted) >= LARGEST_VOLUME:
+        raise ArgumentError(f"an output of size {tuple(wanted)} has more cells than any memory holds")
+    return wanted
 
 
 def _named_pads(name: str, size: int, effective: int, stride: int) -> tuple[int, int]:
@@ -250,7 +285,7 @@ def _plan(rank: int, input_size: tuple[int, ...], sliding: Sliding) -> Windows:
 
 def _refuse_large(windows: Windows) -> None:
     cells = math.prod(windows.output_size)
-    if cells >= 2**60:
+    if cells >= LARGEST_VOLUME:
         raise ArgumentError(f"an output of size {windows.output_size} has more cells than any memory holds")
 
 
@@ -285,10 +320,10 @@ def sliding(
 
 def check_output_size(rank: int, output_size: object) -> tuple[int | None, ...]:
     """The target of adaptive windows; None keeps an axis."""
-    if isinstance(output_size, str | bytes) or not isinstance(output_size, Iterable):
-        sizes: tuple[object, ...] = (output_size,) * rank
+    if _is_sequence(output_size):
+        sizes = tuple(cast("Sequence[object]", output_size))
     else:
-        sizes = tuple(output_size)
+        sizes = (output_size,) * rank
     if len(sizes) != rank:
         counted = "should contain one int" if rank == 1 else f"output_size must be {rank} ints"
         raise ArgumentError(f"'output_size' {counted} (or a single one for every axis), but got {output_size!r}")

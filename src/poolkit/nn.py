@@ -89,9 +89,7 @@ _UNPOOL = """class MaxUnpool{rank}d(_Layer):
 
     def __init__(self, kernel_size, stride=None, padding=0):
         super().__init__()
-        self.kernel_size = _per_axis("kernel_size", kernel_size, {rank})
-        self.stride = self.kernel_size if stride is None else _per_axis("stride", stride, {rank})
-        self.padding = _per_axis("padding", padding, {rank}, positive=False)
+        self.kernel_size, self.stride, self.padding = _check_unpool({rank}, kernel_size, stride, padding)
 
     def forward(self, input, indices, output_size=None):
         return _functional.max_unpool{rank}d(input, indices, self.kernel_size, self.stride, self.padding, output_size)
@@ -159,7 +157,7 @@ def _write(names: Sequence[Function]) -> None:
         "_check": _check,
         "_functional": functional,
         "_one_tuple": _one_tuple,
-        "_per_axis": geometry.per_axis,
+        "_check_unpool": geometry.check_unpool,
     }
     written: list[str] = []
     for function in names:

@@ -1,12 +1,14 @@
-"""Values of options, from text: sizes, padding and parameters of methods."""
+"""Values of options, from text: sizes, padding, methods and their parameters."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from poolkit import methods
 from poolkit.errors import ArgumentError
+from poolkit.methods import REQUIRED, Param
 
 INTEGER = re.compile(r"[+-]?\d{1,19}")
 WORDS: dict[str, Any] = {"true": True, "false": False, "none": None}
@@ -30,7 +32,9 @@ def padding(option: str, text: str) -> int | str | tuple[int, ...] | tuple[tuple
         return text
     if ":" not in text:
         return sizes(option, text)
-    allowed = "an integer, one an axis such as 1,2, pairs before:after such as 0:1,2:3, or a word such as same"
+    allowed = (
+        "an integer, one an axis such as 1,2, pairs before:after such as 0:1,2:3, or a word such as same"
+    )
     pairs = [[_integer(option, side, text, allowed) for side in part.split(":")] for part in text.split(",")]
     if any(len(pair) != 2 for pair in pairs):
         raise ArgumentError(f"{option} should be {allowed}, but got {text!r}")
@@ -46,6 +50,33 @@ def parameters(option: str, texts: Iterable[str]) -> dict[str, Any]:
             raise ArgumentError(f"{option} should be NAME=VALUE such as norm_type=3, but got {text!r}")
         values[name] = _value(value)
     return values
+
+
+def check(names: Sequence[str], parameters: Mapping[str, Any]) -> None:
+    """Refuse methods that do not exist, and parameters that none of them has, that are wrong or that are missing."""
+    known = {param.name: param for name in names for param in own(name)}
+    for name, value in parameters.items():
+        if name not in known:
+            allowed = f"allowed: {', '.join(known)}" if known else "none is allowed"
+            raise ArgumentError(f"{name!r} is no parameter of {', '.join(names)}; {allowed}")
+        try:
+            known[name].checked(value)
+        except TypeError as error:
+            raise ArgumentError(str(error)) from None
+    for param in known.values():
+        if param.default is REQUIRED and param.name not in parameters:
+            owners = [name for name in names if param in own(name)]
+            raise ArgumentError(f"{', '.join(owners)} needs the parameter {param.name}: {param.allowed}")
+
+
+def own(name: str) -> list[Param]:
+    """The parameters to choose here; the type of the result follows from that of the input."""
+    return [param for param in methods.get(name).params if param.name != "dtype"]
+
+
+def of_method(name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Those parameters that the method of this name has."""
+    return {param.name: parameters[param.name] for param in own(name) if param.name in parameters}
 
 
 def _value(text: str) -> Any:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from poolkit.errors import ArgumentError
 
-EXTRA = {"PIL", "librosa", "matplotlib", "rich", "soundfile", "typer"}
+EXTRA = {name: "show" for name in ("PIL", "librosa", "matplotlib", "rich", "soundfile", "typer")} | {
+    "torch": "torch"
+}
 
 
 def missing(error: ModuleNotFoundError) -> str | None:
-    """The line for a package of the extra that is not installed; None if the error is another."""
+    """The line for a package of an extra that is not installed; None if the error is another."""
     name = (error.name or "").partition(".")[0]
-    return f'poolkit: this needs {name}: pip install "poolkit[show]"' if name in EXTRA else None
+    return f'poolkit: this needs {name}: pip install "poolkit[{EXTRA[name]}]"' if name in EXTRA else None
 
 
 def line(error: Exception) -> str | None:
@@ -19,7 +21,9 @@ def line(error: Exception) -> str | None:
         return missing(error)
     if isinstance(error, MemoryError):
         return "poolkit: there is not enough memory for this"
-    if hasattr(error, "format_message"):  # a complaint of the parser, whose class is not public in every Typer
+    if hasattr(
+        error, "format_message"
+    ):  # a complaint of the parser, whose class is not public in every Typer
         return _joined(error.format_message())
     if isinstance(error, ArgumentError | OSError):
         return _joined(str(error))

@@ -53,6 +53,8 @@ class Param:
     def checked(self, value: Any) -> Any:
         try:
             good = self.check(value)
+        except ArgumentError:
+            raise
         except (TypeError, ValueError):
             raise TypeError(f"{self.name} must be {self.allowed}, but got {value!r} ({type(value).__name__})") from None
         if not good:

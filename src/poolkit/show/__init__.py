@@ -6,4 +6,15 @@ from poolkit.show.picture import draw, save
 from poolkit.show.pooling import WindowArguments, pool
 from poolkit.show.table import table
 
-__all__ = ["Axis", "Field", "Selection", "Subject", "WindowArguments", "draw", "load", "pool", "save", "table"]
+__all__ = [
+    "Axis",
+    "Field",
+    "Selection",
+    "Subject",
+    "WindowArguments",
+    "draw",
+    "load",
+    "pool",
+    "save",
+    "table",
+]

@@ -20,7 +20,9 @@ def read(path: Path, key: str | None = None, rank: int | None = None) -> Subject
     """The last `rank` axes are pooled, an axis before them holds channels. By default 1 of a 1-D array, else 2."""
     values, name = stored(path, key)
     if values.dtype.kind not in "biuf":
-        raise ArgumentError(f"{name} holds {values.dtype}: only real numbers (bool, int, uint, float) can be pooled")
+        raise ArgumentError(
+            f"{name} holds {values.dtype}: only real numbers (bool, int, uint, float) can be pooled"
+        )
     if not 1 <= values.ndim <= 3:
         raise ArgumentError(f"{name} has {values.ndim} axes: 1, 2 or 3 are allowed")
     if values.size == 0:
@@ -54,7 +56,15 @@ def stored(path: Path, key: str | None) -> tuple[NDArray[Any], str]:
                 values, name = archive[key], f"{path.name}[{key}]"
     except ArgumentError:
         raise
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        KeyError,
+        zipfile.BadZipFile,
+        zlib.error,
+        NotImplementedError,
+    ) as error:
         reason = "it holds Python objects" if "allow_pickle" in str(error) else str(error)
         raise ArgumentError(f"{path} cannot be read as an array: {reason}") from None
     return values.astype(values.dtype.newbyteorder("="), copy=False), name

@@ -26,7 +26,6 @@ class Axis:
         return self.first - self.step / 2, self.first + (length - 0.5) * self.step
 
 
-
 @dataclass(frozen=True)
 class Field:
     """Channels of values over one to three spatial axes: the original, or what a method made of it."""

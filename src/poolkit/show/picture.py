@@ -50,12 +50,15 @@ class Panel:
     cells: tuple[int, ...]  # along each axis, of which `values` may be a part
 
 
-def draw(subject: Subject, pooled: Sequence[Field], windows: str, channel: int = 0) -> Figure:
+def draw(subject: Subject, pooled: Sequence[Field], windows: str, channel: int | None = None) -> Figure:
     """The figure; `channel` is the one to draw of an array that has several."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     channels = len(subject.field.values)
+    if channel is not None and subject.rgb:
+        raise ArgumentError(f"channel={channel} is for arrays: all channels of an image are drawn together")
+    channel = channel or 0
     if not 0 <= channel < channels:
         raise ArgumentError(f"channel should be from 0 to {channels - 1}, but got {channel}")
     panels = [panel for field in (subject.field, *pooled) for panel in panels_of(subject, field, channel)]
@@ -112,7 +115,7 @@ def panel_size(subject: Subject, panel: Panel) -> tuple[float, float]:
     if not square(subject, panel):
         return 4.8, 3.6
     height, width = panel.values.shape[:2]
-    return 4.6, min(max(3.7 * height / width + 0.7, 1.8), 6.0)
+    return 4.6, min(max(3.4 * height / width + 0.75, 1.8), 6.0)
 
 
 def square(subject: Subject, panel: Panel) -> bool:
@@ -158,7 +161,9 @@ def draw_map(place: Axes, panel: Panel, limits: Limits, subject: Subject) -> Non
     place.set_xlabel(panel.axes[1].label)
     place.set_ylabel(panel.axes[0].label)
     bar = place.inset_axes((1.03, 0, 0.035, 1))  # as high as the map, also where cells are squares
-    place.figure.colorbar(ScalarMappable(scale, colours), cax=bar, label=subject.unit)
+    place.figure.colorbar(
+        ScalarMappable(scale, colours), cax=bar, label="each channel" if subject.rgb else subject.unit
+    )
 
 
 def draw_line(place: Axes, panel: Panel, limits: Limits, unit: str) -> None:

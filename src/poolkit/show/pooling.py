@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,9 +10,8 @@ import numpy as np
 
 import poolkit.numpy
 from poolkit import geometry, methods
-from poolkit.errors import ArgumentError
 from poolkit.geometry import Padding, Size
-from poolkit.methods import REQUIRED, Method, Param
+from poolkit.methods import Method
 from poolkit.show.field import Axis, Field
 
 
@@ -42,37 +41,16 @@ def _said(value: Padding) -> str:
     return " × ".join(str(side) if isinstance(side, int) else ":".join(map(str, side)) for side in value)
 
 
-def check(names: Sequence[str], parameters: Mapping[str, Any]) -> None:
-    """Refuse methods that do not exist, and parameters that none of them has, that are wrong or that are missing."""
-    known = {param.name: param for name in names for param in own(methods.get(name))}
-    for name, value in parameters.items():
-        if name not in known:
-            allowed = f"allowed: {', '.join(known)}" if known else "none is allowed"
-            raise ArgumentError(f"{name!r} is no parameter of {', '.join(names)}; {allowed}")
-        try:
-            known[name].checked(value)
-        except TypeError as error:
-            raise ArgumentError(str(error)) from None
-    for param in known.values():
-        if param.default is REQUIRED and param.name not in parameters:
-            owners = [name for name in names if param in own(methods.get(name))]
-            raise ArgumentError(f"{', '.join(owners)} needs the parameter {param.name}: {param.allowed}")
-
-
-def own(method: Method) -> list[Param]:
-    """The parameters to choose here; the type of the result follows from that of the input."""
-    return [param for param in method.params if param.name != "dtype"]
-
-
-def pool(field: Field, name: str, windows: WindowArguments, parameters: Mapping[str, Any] | None = None) -> Field:
-    """What this method leaves of the field; of `parameters`, those that the method has are used."""
+def pool(
+    field: Field, name: str, windows: WindowArguments, parameters: Mapping[str, Any] | None = None
+) -> Field:
+    """What the method of this name leaves of the field."""
     method, rank = methods.get(name), len(field.axes)
     parameters = parameters or {}
-    given = {param.name: parameters[param.name] for param in own(method) if param.name in parameters}
     function = getattr(poolkit.numpy, f"{name}_pool{rank}d")
-    pooled = function(computable(field.values, method), **asdict(windows), **given)
+    pooled = function(computable(field.values, method), **asdict(windows), **parameters)
 
-    words = ", ".join(f"{parameter}={value}" for parameter, value in given.items())
+    words = ", ".join(f"{parameter}={value}" for parameter, value in parameters.items())
     plan = geometry.sliding(rank, field.values.shape[1:], **asdict(windows))
     axes = tuple(_pooled(axis, along) for axis, along in zip(field.axes, plan.axes, strict=True))
     return Field(f"{name} ({words})" if words else name, pooled, axes, field.single)

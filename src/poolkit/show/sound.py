@@ -75,7 +75,9 @@ def interval(path: Path, start: float | None, end: float | None, duration: float
     if duration == 0:
         raise ArgumentError(f"{path} is too short: it holds no samples")
     if start is not None and not 0 <= start < duration:
-        raise ArgumentError(f"start should be from 0 to less than {duration:g} s, the length of {path}, but got {start:g}")
+        raise ArgumentError(
+            f"start should be from 0 to less than {duration:g} s, the length of {path}, but got {start:g}"
+        )
     start = start or 0.0
     if end is not None and (math.isnan(end) or end <= start):
         raise ArgumentError(f"end should be later than start={start:g}, but got {end:g}")
