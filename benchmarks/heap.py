@@ -1,9 +1,9 @@
 """The two states of memory in which outputs are made.
 
-default  As a process of some age has it with glibc: a block of 32 MiB or more is mapped anew in every call, and each of
-         its pages costs a fault at the first touch; smaller blocks come from the heap, whose free end is given
-         back to the system when it exceeds 64 MiB.
-reused   glibc maps no block and gives nothing back (mallopt), so an output lies in memory that was touched before. An
+default  As a process of some age has it with glibc: a block of 32 MiB or more is mapped anew in every call,
+         and each of its pages costs a fault at the first touch; smaller blocks come from the heap, whose free end
+         is given back to the system when it exceeds 64 MiB.
+reused   glibc maps no block and gives nothing back (mallopt), so an output lies in memory touched before. An
          output passed by the caller, a memory pool, or another allocator has the same effect.
 """
 
@@ -28,7 +28,7 @@ LARGEST_MMAP_THRESHOLD = 32 << 20
 def enter(state: str) -> None:
     """Put this process into a state; there is no way back from "reused" to "default"."""
     if state == "default":
-        # Freeing a mapped block raises glibc's threshold for mapping to its size, which training does soon enough.
+        # Freeing a mapped block raises glibc's threshold for mapping to its size, as any training does soon.
         # Done at once, the order of the rows does not matter.
         libc = _libc()
         libc.malloc.restype = ctypes.c_void_p

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -113,7 +113,7 @@ ARGUMENTS = {
 
 
 def parse_windows(text: str) -> tuple[str, dict[str, Any], bool]:
-    """The form, its arguments, and whether padding is excluded, from "kernel 3 stride 2 padding 1 exclude_pad"."""
+    """The form, its arguments, and whether padding is left out, from "kernel 3 padding 1 exclude_pad"."""
     words = text.split()
     if words == ["global"]:
         return "global", {}, False
@@ -175,19 +175,15 @@ def known(what: str, values: list[str], allowed: Collection[str]) -> tuple[str, 
     return tuple(values)
 
 
-def cases(
-    layers: list[Layer], only: Collection[str], methods: Collection[str], dtypes: Collection[str]
-) -> list[Case]:
+def cases(layers: list[Layer], only: Collection[str], methods: Collection[str], dtypes: Collection[str]) -> list[Case]:
     """A case a method and dtype of each layer whose file or name contains one of `only`.
 
     Given methods are measured where the layer's line names them; given dtypes replace those of the line.
     """
     chosen: list[Case] = []
-    matches: Callable[[Layer], bool] = lambda layer: any(
-        word.lower() in (layer.file + " " + layer.name).lower() for word in only
-    )
     for layer in layers:
-        if only and not matches(layer):
+        names = f"{layer.file} {layer.name}".lower()
+        if only and not any(word.lower() in names for word in only):
             continue
         for dtype in dtypes or layer.dtypes:
             for name in layer.methods:
@@ -204,7 +200,7 @@ def accepts(method: str, dtype: str) -> bool:
 
 
 def parameters(name: str, layer: Layer) -> dict[str, Any]:
-    """The method's first sample, its required parameters among them, and the layer's word about the padding."""
+    """The method's first sample, which has its required parameters, and the layer's word on padding."""
     method = METHODS[name]
     params = dict(method.samples[0])
     missing = [p.name for p in method.params if p.default is REQUIRED and p.name not in params]

@@ -59,9 +59,7 @@ def adapt(length: int, outputs: int) -> Axis:
     return axis
 
 
-def same_padding(
-    length: int, kernel: int, stride: int, dilation: int, lower: bool = False
-) -> tuple[int, int]:
+def same_padding(length: int, kernel: int, stride: int, dilation: int, lower: bool = False) -> tuple[int, int]:
     """TensorFlow's rule: as many outputs as ceil(length / stride), the odd cell at the end (or the start)."""
     effective = dilation * (kernel - 1) + 1
     total = max((math.ceil(length / stride) - 1) * stride + effective - length, 0)
@@ -105,9 +103,7 @@ def _sum(values: Array, padded: int) -> list[Part]:
     return [Part(float(np.sum(values)), np.ones(len(values)))]
 
 
-def _avg(
-    values: Array, padded: int, count_include_pad: bool = True, divisor_override: int | None = None
-) -> list[Part]:
+def _avg(values: Array, padded: int, count_include_pad: bool = True, divisor_override: int | None = None) -> list[Part]:
     divisor = divisor_override or (padded if count_include_pad else len(values))
     return [Part(float(np.sum(values)) / divisor, np.full(len(values), 1 / divisor))]
 
@@ -123,9 +119,7 @@ def _power(values: Array, norm_type: float, divisor: int) -> list[Part]:
     if math.isinf(largest):
         return [Part(math.inf, np.full(len(values), math.nan))]
     value = largest * (sum((size / largest) ** norm_type for size in sizes) / divisor) ** (1 / norm_type)
-    slopes = [
-        0.0 if x == 0 else math.copysign(1, x) * (abs(x) / value) ** (norm_type - 1) / divisor for x in values
-    ]
+    slopes = [0.0 if x == 0 else math.copysign(1, x) * (abs(x) / value) ** (norm_type - 1) / divisor for x in values]
     return [Part(value, np.array(slopes))]
 
 
@@ -219,9 +213,7 @@ def pool(name: str, x: Array, axes: Sequence[Axis], **params: object) -> Pooled:
     values = np.zeros((outer, kinds, channels, len(spans)))
     winners = np.full(values.shape, -1, dtype=np.int64)
     terms = []
-    for batch, channel, (number, (cells, padded)) in itertools.product(
-        range(outer), range(channels), enumerate(spans)
-    ):
+    for batch, channel, (number, (cells, padded)) in itertools.product(range(outer), range(channels), enumerate(spans)):
         plane = batch * channels + channel
         for kind, part in enumerate(RULES[name](planes[plane, cells], padded, **params)):
             where = (batch, kind, channel, number)

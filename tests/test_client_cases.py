@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import oracle
-import poolkit.numpy
 import pytest
 import torch
 from numpy.typing import NDArray
 
+import poolkit.numpy
 from poolkit import functional, nn
 
 SIXTEEN = torch.arange(1.0, 17.0).reshape(1, 1, 4, 4)
@@ -41,15 +41,11 @@ def test_R7_add_is_half_of_both_and_cat_is_average_then_max(arguments: dict[str,
     x = torch.randn(2, 3, 9, 11)
     average, largest = functional.avg_pool2d(x, **arguments), functional.max_pool2d(x, **arguments)
     torch.testing.assert_close(functional.avg_max_pool2d(x, **arguments), (average + largest) / 2)
-    torch.testing.assert_close(
-        functional.avg_max_pool2d(x, **arguments, mode="cat"), torch.cat((average, largest), 1)
-    )
+    torch.testing.assert_close(functional.avg_max_pool2d(x, **arguments, mode="cat"), torch.cat((average, largest), 1))
     for output_size in (1, (4, 3), 7):
         average = functional.adaptive_avg_pool2d(x, output_size)
         largest = functional.adaptive_max_pool2d(x, output_size)
-        torch.testing.assert_close(
-            functional.adaptive_avg_max_pool2d(x, output_size), (average + largest) / 2
-        )
+        torch.testing.assert_close(functional.adaptive_avg_max_pool2d(x, output_size), (average + largest) / 2)
         torch.testing.assert_close(
             nn.AdaptiveAvgMaxPool2d(output_size, mode="cat")(x), torch.cat((average, largest), 1)
         )
@@ -59,9 +55,7 @@ def test_R8_norms_lie_between_the_sum_and_the_maximum() -> None:
     x = torch.rand(1, 2, 8, 8, dtype=torch.float64) + 0.1
     torch.testing.assert_close(functional.lp_pool2d(x, 1, 2), functional.sum_pool2d(x, 2))
     torch.testing.assert_close(functional.lp_pool2d(x, 2, 2), functional.sum_pool2d(x * x, 2).sqrt())
-    torch.testing.assert_close(
-        functional.lp_pool2d(x, 400, 2), functional.max_pool2d(x, 2), rtol=5e-3, atol=0
-    )
+    torch.testing.assert_close(functional.lp_pool2d(x, 400, 2), functional.max_pool2d(x, 2), rtol=5e-3, atol=0)
     assert torch.equal(functional.lp_pool2d(x, math.inf, 2), functional.max_pool2d(x, 2))
     torch.testing.assert_close(functional.power_avg_pool2d(x, 1, 2), functional.avg_pool2d(x, 2))
     assert torch.equal(functional.power_avg_pool2d(x, math.inf, 2), functional.max_pool2d(x, 2))
@@ -117,9 +111,7 @@ def test_G3_padding_of_every_kind() -> None:
         padded = torch.nn.functional.pad(x, (left, right, top, bottom))
         torch.testing.assert_close(y, functional.avg_pool2d(padded, 3, (2, 1)))
     assert torch.equal(functional.max_pool2d(x, 3, 2, "valid"), functional.max_pool2d(x, 3, 2, 0))
-    assert torch.equal(
-        functional.max_pool2d(x, 3, 2, (1, 0)), functional.max_pool2d(x, 3, 2, ((1, 1), (0, 0)))
-    )
+    assert torch.equal(functional.max_pool2d(x, 3, 2, (1, 0)), functional.max_pool2d(x, 3, 2, ((1, 1), (0, 0))))
 
 
 @pytest.mark.parametrize("dilation", [1, 2, 3])
@@ -129,9 +121,7 @@ def test_G4_dilation(dilation: int, padding: int) -> None:
     x = torch.randn(1, 2, 28, 31)
     for kernel, stride in ((2, 1), (3, 2)):
         y = functional.max_pool2d(x, kernel, stride, padding, dilation)
-        expected = [
-            math.floor((size + 2 * padding - dilation * (kernel - 1) - 1) / stride + 1) for size in (28, 31)
-        ]
+        expected = [math.floor((size + 2 * padding - dilation * (kernel - 1) - 1) / stride + 1) for size in (28, 31)]
         assert list(y.shape[2:]) == expected
         assert torch.equal(y, torch.nn.functional.max_pool2d(x, kernel, stride, padding, dilation))
     assert functional.sum_pool1d(torch.arange(7.0)[None], 3, 1, 0, 2).tolist() == [[6, 9, 12]]
@@ -224,9 +214,7 @@ def test_U7_keras_style_gives_the_numbers_of_pytorch_style(
 ) -> None:
     """Channels last with TensorFlow's padding, as arrays and as permuted tensors."""
     x: NDArray[Any] = np.random.default_rng(0).normal(size=(2, *size, 3)).astype(np.float32)
-    keras = getattr(poolkit.numpy, f"{name}_pool2d")(
-        x, pool_size, strides, padding, data_format="channels_last"
-    )
+    keras = getattr(poolkit.numpy, f"{name}_pool2d")(x, pool_size, strides, padding, data_format="channels_last")
     first = torch.tensor(x).permute(0, 3, 1, 2)
     pytorch = getattr(functional, f"{name}_pool2d")(first, pool_size, strides, padding)
     assert pytorch.is_contiguous(memory_format=torch.channels_last)

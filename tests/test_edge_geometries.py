@@ -86,8 +86,7 @@ def test_pp_ocr_and_crepe_rectangles() -> None:
     for kernel, stride in (((3, 2), None), ((3, 2), (3, 2)), ((2, 1), (2, 1)), ((2, 1), (2, 2))):
         for name in ("max", "avg"):
             actual, expected = (
-                getattr(home, f"{name}_pool2d")(x, kernel, stride)
-                for home in (functional, torch.nn.functional)
+                getattr(home, f"{name}_pool2d")(x, kernel, stride) for home in (functional, torch.nn.functional)
             )
             torch.testing.assert_close(actual, expected)
 
@@ -387,6 +386,4 @@ def test_numbers_of_torch_on_a_hundred_random_layers() -> None:
             torch.nn.functional.max_pool2d(x, kernel, stride, padding, 1, ceil_mode),
         )
         arguments = (kernel, stride, padding, ceil_mode, include)
-        torch.testing.assert_close(
-            functional.avg_pool2d(x, *arguments), torch.nn.functional.avg_pool2d(x, *arguments)
-        )
+        torch.testing.assert_close(functional.avg_pool2d(x, *arguments), torch.nn.functional.avg_pool2d(x, *arguments))

@@ -26,9 +26,7 @@ def required(name: str, form: str) -> dict[str, Any]:
     return dict(settings(name, form)[0])
 
 
-def refuse(
-    name: str, form: str, rank: int, arguments: dict[str, Any], error: Any, words: tuple[str, ...]
-) -> None:
+def refuse(name: str, form: str, rank: int, arguments: dict[str, Any], error: Any, words: tuple[str, ...]) -> None:
     """The function and the constructor raise ``error``, whose text has all of ``words``."""
     arguments = required(name, form) | arguments
     for call in (
@@ -77,7 +75,9 @@ def test_no_kernel_size(name: str) -> None:
 @every_rank
 @every_method
 def test_wrong_length(name: str, rank: int, argument: str) -> None:
-    for length in {0, 1, 2, 3, 4} - {rank, 1}:
+    # An empty stride means the kernel size, as in torch.
+    lengths = {0, 1, 2, 3, 4} if argument != "stride" else {1, 2, 3, 4}
+    for length in lengths - {rank, 1}:
         value = (1,) * length
         refuse(
             name,
@@ -96,9 +96,7 @@ def test_integers_of_other_types_are_taken(name: str) -> None:
     expected = pool(x, kernel_size=(3, 2), stride=2, padding=1, dilation=1, **required(name, "windowed"))
     for integer in (np.int64, np.uint8, torch.tensor):
         arguments = {"kernel_size": [integer(3), integer(2)], "stride": integer(2), "padding": integer(1)}
-        assert torch.equal(
-            pool(x, **arguments, dilation=(integer(1), 1), **required(name, "windowed")), expected
-        )
+        assert torch.equal(pool(x, **arguments, dilation=(integer(1), 1), **required(name, "windowed")), expected)
 
 
 # ----------------------------------------------------------------------------------------- padding
@@ -112,9 +110,7 @@ def test_padding_out_of_range(name: str, rank: int) -> None:
 
     check(-1, "pad must be non-negative", "-1")
     check((*(0,) * (rank - 1), -3), "pad must be non-negative", "-3")
-    half = (
-        "pad should be at most half of effective kernel size, but got pad={}, kernel_size=2 and dilation={}"
-    )
+    half = "pad should be at most half of effective kernel size, but got pad={}, kernel_size=2 and dilation={}"
     check(2, half.format(2, 1))
     check((*(0,) * (rank - 1), 4), half.format(4, 1))
     check(3, half.format(3, 3), dilation=3)
@@ -146,9 +142,7 @@ def test_unknown_padding(name: str, rank: int, padding: str) -> None:
     [((1, 1),), ((1, 1),) * 3, ((1,), (1,)), ((1, 1, 1), (1, 1, 1)), ((1, 1), 1), ((1.0, 1), (1, 1)), ()],
 )
 def test_padding_of_wrong_form(padding: Any) -> None:
-    refuse(
-        "max", "windowed", 2, {"kernel_size": 3, "padding": padding}, (ArgumentError, TypeError), ("padding",)
-    )
+    refuse("max", "windowed", 2, {"kernel_size": 3, "padding": padding}, (ArgumentError, TypeError), ("padding",))
 
 
 # ------------------------------------------------------------------------------------------- input
@@ -158,9 +152,7 @@ def test_padding_of_wrong_form(padding: Any) -> None:
 @every_method
 def test_output_too_small(name: str, rank: int) -> None:
     pool = getattr(functional, f"{name}_pool{rank}d")
-    with pytest.raises(
-        ArgumentError, match=r"Output size is too small|Invalid computed output size"
-    ) as refusal:
+    with pytest.raises(ArgumentError, match=r"Output size is too small|Invalid computed output size") as refusal:
         pool(
             torch.zeros(1, 2, *(4,) * rank),
             kernel_size=(2,) * (rank - 1) + (6,),
@@ -258,13 +250,9 @@ def test_divisor_override() -> None:
         ArgumentError,
         ("divisor must be not zero",),
     )
-    refuse(
-        "avg", "windowed", 2, {"kernel_size": 2, "divisor_override": 1.5}, TypeError, ("divisor_override",)
-    )
+    refuse("avg", "windowed", 2, {"kernel_size": 2, "divisor_override": 1.5}, TypeError, ("divisor_override",))
     x = torch.randn(1, 2, 4, 4)
-    actual, expected = (
-        home.avg_pool2d(x, 2, divisor_override=-3) for home in (functional, torch.nn.functional)
-    )
+    actual, expected = (home.avg_pool2d(x, 2, divisor_override=-3) for home in (functional, torch.nn.functional))
     torch.testing.assert_close(actual, expected)
 
 

@@ -222,9 +222,7 @@ def test_second_derivative_is_that_of_the_formula(name: str, form: str) -> None:
 @pytest.mark.parametrize("name", ["avg", "avg_max", "power_avg", "lp"])
 def test_half_precision_accumulates_in_single(name: str, form: str, dtype: torch.dtype) -> None:
     """64 cells of 60000 add up to far more than float16 holds; their mean is 60000 again."""
-    params = {"avg_max": {"scale": 0.5}, "power_avg": {"norm_type": 1.0}, "lp": {"norm_type": math.inf}}.get(
-        name, {}
-    )
+    params = {"avg_max": {"scale": 0.5}, "power_avg": {"norm_type": 1.0}, "lp": {"norm_type": math.inf}}.get(name, {})
     x = torch.full((1, 2, 8, 8), 60000.0, dtype=dtype)
     for layout in ("contiguous", "channels_last"):
         arguments = {"windowed": {"kernel_size": 8}, "adaptive": {"output_size": 1}, "global": {}}[form]
@@ -255,9 +253,7 @@ def test_order_of_integers(name: str, rank: int, form: str, dtype: torch.dtype, 
         x = torch.tensor(values("normal", shape) > 0)
     else:
         bounds = torch.iinfo(dtype)
-        low, high = data.draw(
-            st.sampled_from(((-2, 3), (bounds.min, bounds.min + 3), (bounds.max - 3, bounds.max)))
-        )
+        low, high = data.draw(st.sampled_from(((-2, 3), (bounds.min, bounds.min + 3), (bounds.max - 3, bounds.max))))
         random = np.random.default_rng(0)
         numbers = random.integers(max(low, bounds.min), high, size=shape, endpoint=True)
         x = torch.tensor(numbers, dtype=dtype)
@@ -385,9 +381,7 @@ def test_strided_views(name: str, rank: int, form: str) -> None:
         assert_near(y, expect(name, problem, view, **params).values, 1e-11)
         assert torch.equal(view, before)
     flipped = x.flip(-1)
-    assert_near(
-        solve(name, problem, flipped, **params), expect(name, problem, flipped, **params).values, 1e-11
-    )
+    assert_near(solve(name, problem, flipped, **params), expect(name, problem, flipped, **params).values, 1e-11)
 
 
 @every_form
@@ -480,9 +474,7 @@ def test_a_large_cell_leaves_no_trace_in_later_windows() -> None:
     x = torch.ones(1, 1, 40, 40)
     x[0, 0, 3, 3] = 1e20
     for kernel in (3, 13):
-        assert torch.equal(
-            functional.sum_pool2d(x, kernel, 1)[0, 0, 4:, 4:].unique(), torch.tensor([kernel**2.0])
-        )
+        assert torch.equal(functional.sum_pool2d(x, kernel, 1)[0, 0, 4:, 4:].unique(), torch.tensor([kernel**2.0]))
 
 
 @pytest.mark.parametrize("layout", ["contiguous", "channels_last"])
@@ -665,9 +657,7 @@ def test_compiles_with_indices() -> None:
         lambda x: functional.max_pool2d(x, 3, 2, 1, return_indices=True), fullgraph=True, backend="aot_eager"
     )
     x = torch.randn(2, 3, 9, 8)
-    for actual, expected in zip(
-        compiled(x), functional.max_pool2d(x, 3, 2, 1, return_indices=True), strict=True
-    ):
+    for actual, expected in zip(compiled(x), functional.max_pool2d(x, 3, 2, 1, return_indices=True), strict=True):
         assert torch.equal(actual, expected)
     torch.compiler.reset()
 

@@ -22,9 +22,7 @@ def larger(form: str, rank: int) -> Problem:
     size = {1: (611,), 2: (19, 83), 3: (5, 7, 37)}[rank]
     if form == "windowed":
         return sliding(size, (5, 3, 3)[-rank:], (1, 2, 2)[-rank:], ((1, 0), (1, 1), (1, 1))[-rank:])
-    return Problem(
-        form, size, {"output_size": tuple(n // 3 + 1 for n in size)} if form == "adaptive" else {}, ()
-    )
+    return Problem(form, size, {"output_size": tuple(n // 3 + 1 for n in size)} if form == "adaptive" else {}, ())
 
 
 def digest(name: str, form: str) -> str:

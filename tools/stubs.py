@@ -1,7 +1,7 @@
 """Writes the type stubs of the functions and modules that are generated from the table.
 
-    python tools/stubs.py           write src/poolkit/functional.pyi, nn.pyi and numpy.pyi
-    python tools/stubs.py --check   exit with 1 if they are not up to date
+python tools/stubs.py           write src/poolkit/functional.pyi, nn.pyi and numpy.pyi
+python tools/stubs.py --check   exit with 1 if they are not up to date
 """
 
 from __future__ import annotations

@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 
 from layers import Case
-from peers.peer import Function, Peer
 
 import poolkit
+from peers.peer import Function, Peer
 from poolkit import functional
 
 

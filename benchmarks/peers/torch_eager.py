@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 import torch
 from layers import Case
-from peers.peer import Function, Peer
 from torch import Tensor
 from torch.nn import functional
+
+from peers.peer import Function, Peer
 
 
 def function(case: Case) -> Function | None:
@@ -21,9 +22,8 @@ def maximum(case: Case) -> Function:
     layer = case.layer
     if layer.form == "windowed":
         return functools.partial(getattr(functional, f"max_pool{layer.rank}d"), **layer.geometry)
-    return functools.partial(
-        getattr(functional, f"adaptive_max_pool{layer.rank}d"), output_size=layer.geometry.get("output_size", 1)
-    )
+    pool = getattr(functional, f"adaptive_max_pool{layer.rank}d")
+    return functools.partial(pool, output_size=layer.geometry.get("output_size", 1))
 
 
 def minimum(case: Case) -> Function:

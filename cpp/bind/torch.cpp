@@ -235,7 +235,8 @@ std::string joined(const std::vector<int64_t>& sizes) {
   return text;
 }
 
-poolkit::Unpool unpool_problem(const Tensor& cells, const Tensor& indices, const std::vector<int64_t>& volume) {
+poolkit::Unpool unpool_problem(const Tensor& cells, const Tensor& indices, const std::vector<int64_t>& volume,
+                               bool channels_last) {
   STD_TORCH_CHECK(indices.scalar_type() == ScalarType::Long, "elements in indices should be type int64");
   STD_TORCH_CHECK(indices.is_cpu() && cells.is_cpu(), "poolkit: a CPU tensor is expected");
   const auto leading = size_t(indices.dim()) - volume.size();
@@ -243,7 +244,8 @@ poolkit::Unpool unpool_problem(const Tensor& cells, const Tensor& indices, const
                   "poolkit: indices of rank ", indices.dim(), " do not fit an output of rank ", volume.size());
   poolkit::Unpool problem{1, 1, 1, 1, dtype_of(cells)};
   for (size_t i = 0; i < size_t(indices.dim()); ++i) {
-    (i < leading ? problem.outer : problem.cells) *= indices.size(int64_t(i));
+    const bool lane = channels_last && i == 1;
+    (lane ? problem.inner : i < leading ? problem.outer : problem.cells) *= indices.size(int64_t(i));
   }
   for (const int64_t size : volume) {
     STD_TORCH_CHECK(size >= 0, "poolkit: a negative output size");
@@ -258,12 +260,14 @@ void check_indices(const poolkit::BadIndex& bad, const std::vector<int64_t>& vol
 }
 
 Tensor max_unpool(Tensor x, Tensor indices, std::vector<int64_t> output_size) {
-  const auto problem = unpool_problem(x, indices, output_size);
+  const int rank = int(output_size.size());
+  const bool channels_last = suggests_channels_last(x, rank);
+  const auto problem = unpool_problem(x, indices, output_size, channels_last);
   STD_TORCH_CHECK(x.sizes().vec() == indices.sizes().vec(), "Expected shape of indices to be that of the input");
-  const Tensor from = dense(x, false, 1), at = dense(indices, false, 1);
+  const Tensor from = dense(x, channels_last, rank), at = dense(indices, channels_last, rank);
   std::vector<int64_t> sizes(x.sizes().begin(), x.sizes().end() - output_size.size());
   sizes.insert(sizes.end(), output_size.begin(), output_size.end());
-  Tensor y = allocate(sizes, x.scalar_type(), false, 1);
+  Tensor y = allocate(sizes, x.scalar_type(), channels_last, rank);
   check_indices(poolkit::unpool(problem, from.data_ptr(), static_cast<const int64_t*>(at.data_ptr()), y.data_ptr(),
                                 kTorchThreads),
                 output_size);
@@ -276,9 +280,10 @@ Tensor max_unpool_backward(Tensor grad, Tensor indices, int64_t rank) {
   for (int64_t i = 0; fits && i < leading; ++i) fits = grad.size(i) == indices.size(i);
   STD_TORCH_CHECK(fits, "poolkit: grad and indices differ in shape");
   const std::vector<int64_t> volume(grad.sizes().begin() + leading, grad.sizes().end());
-  const auto problem = unpool_problem(grad, indices, volume);
-  const Tensor from = dense(grad, false, 1), at = dense(indices, false, 1);
-  Tensor grad_x = allocate(indices.sizes().vec(), grad.scalar_type(), false, 1);
+  const bool channels_last = suggests_channels_last(indices, int(rank));
+  const auto problem = unpool_problem(grad, indices, volume, channels_last);
+  const Tensor from = dense(grad, channels_last, int(rank)), at = dense(indices, channels_last, int(rank));
+  Tensor grad_x = allocate(indices.sizes().vec(), grad.scalar_type(), channels_last, int(rank));
   check_indices(poolkit::unpool_backward(problem, from.data_ptr(), static_cast<const int64_t*>(at.data_ptr()),
                                          grad_x.data_ptr(), kTorchThreads),
                 volume);

@@ -34,7 +34,7 @@ Span span(const Axis& axis, int64_t output, Count count) {
 }
 
 double size_of(double value) { return std::fabs(value); }
-int64_t size_of(int64_t value) { return value < 0 ? -value : value; }
+int64_t size_of(int64_t) { return 0; }  // sums of integers are exact
 
 bool is_nan(double value) { return std::isnan(value); }
 bool is_nan(int64_t) { return false; }
@@ -122,7 +122,7 @@ Forward<T> forward(const Problem& problem, const std::vector<Window>& windows, c
           size = sum_of(sizes);
         } else if (method == "avg") {
           y = sum_of(values) / divisor;
-          size = sum_of(sizes) / size_of(divisor);
+          size = sum_of(sizes) / (divisor < 0 ? -divisor : divisor);
         } else if constexpr (std::is_same_v<T, double>) {
           const double parameter = problem.param[0];
           if (method == "lp") {
@@ -131,7 +131,7 @@ Forward<T> forward(const Problem& problem, const std::vector<Window>& windows, c
             size = y = power_mean(values, parameter, divisor);
           } else if (method == "avg_max") {
             y = parameter * (sum_of(values) / divisor + values[winner]);
-            size = std::fabs(parameter) * (sum_of(sizes) / size_of(divisor) + sizes[winner]);
+            size = std::fabs(parameter) * (sum_of(sizes) / std::fabs(divisor) + sizes[winner]);
           }
         }
         result.y.push_back(y);

@@ -44,6 +44,8 @@ def explain(input: Tensor, method: str, *, backward: bool | None = None, **argum
             lines.append(f"{step.kernel}: reference; {why}")
             continue
         winners = backward and "winner" in methods.METHODS[step.kernel].gradient
-        packed = geometry.pack(windows, step.count, step.divisor)
-        lines.append(f"{step.kernel}: kernel; " + torch.ops.poolkit.explain(input, step.kernel, packed, step.floats, winners))
+        packed = geometry.pack(windows, step.counting, step.divisor)
+        lines.append(
+            f"{step.kernel}: kernel; " + torch.ops.poolkit.explain(input, step.kernel, packed, step.floats, winners)
+        )
     return "\n".join(lines)

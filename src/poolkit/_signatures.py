@@ -140,7 +140,8 @@ NUMPY_ARGUMENTS = (
 def numpy_source(function: Function) -> str:
     """The NumPy function's source: the torch one's with two keywords more."""
     source = function.source.replace(
-        f"(input, {signature(function.arguments)}):", f"(input, {signature(function.arguments + NUMPY_ARGUMENTS)}):"
+        f"(input, {signature(function.arguments)}):",
+        f"(input, {signature(function.arguments + NUMPY_ARGUMENTS)}):",
     )
     indices = ", return_indices" if source.endswith(", return_indices)\n") else ""
     ending = f"{indices})\n"

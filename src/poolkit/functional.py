@@ -81,9 +81,7 @@ def _adaptive(
     return _run(method, rank, name, input, windows, False, values, return_indices)
 
 
-def _global(
-    method: Method, rank: int, name: str, input: Tensor, keepdim: bool, values: tuple[Any, ...]
-) -> Any:
+def _global(method: Method, rank: int, name: str, input: Tensor, keepdim: bool, values: tuple[Any, ...]) -> Any:
     y = _adaptive(method, rank, name, input, 1, values)
     return y if keepdim else y.flatten(-rank - 1)
 
@@ -173,7 +171,9 @@ def _max_unpool(
     if not input.is_floating_point() and input.dtype not in ops.KERNEL_DTYPES["max"]:
         raise NotImplementedError(f'{name}(): "{name}" not implemented for {input.dtype}')
     return ops.max_unpool(
-        input, indices, geometry.unpooled_size(rank, input.shape[-rank:], kernel_size, stride, padding, output_size)
+        input,
+        indices,
+        geometry.unpooled_size(rank, input.shape[-rank:], kernel_size, stride, padding, output_size),
     )
 
 

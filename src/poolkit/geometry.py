@@ -181,7 +181,8 @@ def check_sliding(
 ) -> Sliding:
     """Everything about sliding windows that can be checked before the input is known."""
     kernel = per_axis("kernel_size", kernel_size, rank)
-    strides = kernel if stride is None else per_axis("stride", stride, rank)
+    # An empty stride is torch's older way to say: the kernel size.
+    strides = kernel if stride is None or (_is_sequence(stride) and not stride) else per_axis("stride", stride, rank)
     dilations = per_axis("dilation", dilation, rank)
     if not isinstance(ceil_mode, bool | int):
         raise TypeError(f"ceil_mode must be a bool, but got {ceil_mode!r} ({type(ceil_mode).__name__})")
@@ -295,8 +296,9 @@ _check_known = functools.lru_cache(maxsize=4096, typed=True)(check_sliding)
 
 def _is_plain(value: object) -> bool:
     """Whether equal keys mean equal arguments: 2.0 and True equal 2 and 1, but are refused."""
-    kind = type(value)
-    return kind is int or kind is str or value is None or (kind is tuple and all(type(v) is int for v in value))  # type: ignore[attr-defined]
+    if type(value) is tuple:
+        return all(type(v) is int for v in value)
+    return type(value) is int or type(value) is str or value is None
 
 
 def sliding(
@@ -320,10 +322,8 @@ def sliding(
 
 def check_output_size(rank: int, output_size: object) -> tuple[int | None, ...]:
     """The target of adaptive windows; None keeps an axis."""
-    if _is_sequence(output_size):
-        sizes = tuple(cast("Sequence[object]", output_size))
-    else:
-        sizes = (output_size,) * rank
+    listed = _is_sequence(output_size)
+    sizes = tuple(cast("Sequence[object]", output_size)) if listed else (output_size,) * rank
     if len(sizes) != rank:
         counted = "should contain one int" if rank == 1 else f"output_size must be {rank} ints"
         raise ArgumentError(f"'output_size' {counted} (or a single one for every axis), but got {output_size!r}")

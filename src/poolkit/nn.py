@@ -117,7 +117,9 @@ class Pool(_Layer):
         if rank is not None and rank not in RANKS:
             raise ArgumentError(f"rank must be 1, 2, 3 or None, but got {rank!r}")
         if ("output_size" in arguments) == ("kernel_size" in arguments):
-            raise ArgumentError(f"Pool({method!r}) needs either kernel_size or output_size, but got {sorted(arguments)}")
+            raise ArgumentError(
+                f"Pool({method!r}) needs either kernel_size or output_size, but got {sorted(arguments)}"
+            )
         self.method, self.rank, self.arguments = method, rank, arguments
         self.form: Form = "adaptive" if "output_size" in arguments else "sliding"
         known = {a.name: a.default for a in arguments_of(row, self.form)}

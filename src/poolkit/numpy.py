@@ -1,8 +1,8 @@
 """Pooling of NumPy arrays: the functions of :mod:`poolkit.functional` without torch.
 
-The same names, arguments and results, forward only, plus two keywords: `data_format` ("channels_first", the default, for
-(N, C, *spatial) or (C, *spatial); "channels_last" for (N, *spatial, C) or (*spatial, C)) and `out`, an array for the
-result. `dtype` is a NumPy dtype. Type stubs are in numpy.pyi.
+The same names, arguments and results, forward only, plus two keywords: `data_format` ("channels_first", the default,
+for (N, C, *spatial) or (C, *spatial); "channels_last" for (N, *spatial, C) or (*spatial, C)) and `out`, an array for
+the result. `dtype` is a NumPy dtype. Type stubs are in numpy.pyi.
 """
 
 from __future__ import annotations
@@ -98,7 +98,8 @@ class _Out:
             raise TypeError(f"{name}(): out must be a numpy.ndarray, but got {type(out).__name__}")
         if out.shape != shape or out.dtype != dtype:
             raise ArgumentError(
-                f"{name}(): out must have shape {shape} and dtype {dtype}, but has shape {out.shape} and dtype {out.dtype}"
+                f"{name}(): out must have shape {shape} and dtype {dtype}, "
+                f"but has shape {out.shape} and dtype {out.dtype}"
             )
         if not out.flags.writeable:
             raise ArgumentError(f"{name}(): out must be writable, but is read-only")
@@ -220,7 +221,7 @@ def _run(
 
 
 def _step(x: Array, y: Array, layout: _Layout, windows: Windows, step: Step, return_indices: bool) -> Array | None:
-    packed = geometry.pack(windows, step.count, step.divisor)
+    packed = geometry.pack(windows, step.counting, step.divisor)
     winners = None
     if return_indices:
         extent = windows.extent
@@ -262,9 +263,7 @@ def _max_unpool(
     result = _Out(name, out, layout.shape(size), x.dtype, input)
     y = result.array if result.given is None else np.empty_like(result.array)
     cells, volume = math.prod(layout.spatial), math.prod(size)
-    bad = _numpy.unpool(
-        _bits(x), _dense(indices), _bits(y), x.dtype.name, layout.outer, cells, volume, layout.inner
-    )
+    bad = _numpy.unpool(_bits(x), _dense(indices), _bits(y), x.dtype.name, layout.outer, cells, volume, layout.inner)
     if bad is not None:
         sizes = "x".join(map(str, size))
         raise ArgumentError(f"Found an invalid max index: {bad} (output volumes are of size {sizes})")

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from poolkit import geometry, reference
 from poolkit.geometry import Windows
@@ -43,13 +44,22 @@ def winner_dtype(windows: Windows) -> torch.dtype:
     return torch.uint16 if windows.extent <= 65536 else torch.int32
 
 
+def _transformed() -> bool:
+    """Whether derivatives are taken in a way that only the reference's operations know."""
+    if torch.compiler.is_compiling():
+        return False
+    return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
+
+
 def why_no_kernel(x: Tensor, kernel: str) -> str | None:
     """Why this call goes to the reference; None if a kernel runs."""
     if not HAS_KERNELS:
         return "the compiled kernels are not installed (poolkit was built without torch)"
-    if type(x) is not Tensor and type(x) is not torch.nn.Parameter and not torch.compiler.is_compiling():
-        if not isinstance(x, torch._subclasses.FakeTensor):
-            return f"the input is a {type(x).__name__}"
+    if _transformed():
+        return "a torch.func or forward-mode transform is active"
+    plain = type(x) in (Tensor, torch.nn.Parameter) or isinstance(x, torch._subclasses.FakeTensor)
+    if not plain and not torch.compiler.is_compiling():
+        return f"the input is a {type(x).__name__}"
     if x.device.type not in ("cpu", "meta"):
         return f"there are no kernels for device {x.device.type!r}"
     if x.layout is not torch.strided:
@@ -62,14 +72,19 @@ def why_no_kernel(x: Tensor, kernel: str) -> str | None:
 def _runs_kernel(x: Tensor, kernel: str) -> bool:
     # The common case first; `why_no_kernel` covers the others.
     if HAS_KERNELS and type(x) is Tensor and x.is_cpu and x.dtype in KERNEL_DTYPES[kernel]:
-        return x.layout is torch.strided
+        return x.layout is torch.strided and not _transformed()
     return why_no_kernel(x, kernel) is None
 
 
 def _channels_last(x: Tensor, rank: int) -> bool:
-    return rank > 1 and x.dim() == rank + 2 and torch._prims_common.suggest_memory_format(x) in (
-        torch.channels_last,
-        torch.channels_last_3d,
+    return (
+        rank > 1
+        and x.dim() == rank + 2
+        and torch._prims_common.suggest_memory_format(x)
+        in (
+            torch.channels_last,
+            torch.channels_last_3d,
+        )
     )
 
 
@@ -131,7 +146,7 @@ def pool(x: Tensor, windows: Windows, step: Step, return_indices: bool = False) 
     if not _runs_kernel(x, step.kernel):
         y = reference.pool(x, windows, step)
         return (y, reference.winner_positions(x, windows, step)) if return_indices else y
-    packed = geometry.pack(windows, step.count, step.divisor)
+    packed = geometry.pack(windows, step.counting, step.divisor)
     if x.requires_grad and torch.is_grad_enabled():
         y, winners = _Pool.apply(x, windows, step, packed)
     elif return_indices:
@@ -234,10 +249,11 @@ def _register_fakes() -> None:
         return _like(winners, list(winners.shape), torch.int64, _channels_last(winners, rank), rank)
 
     def max_unpool(x: Tensor, indices: Tensor, output_size: list[int]) -> Tensor:
-        return x.new_empty([*x.shape[: -len(output_size)], *output_size])
+        rank = len(output_size)
+        return _like(x, [*x.shape[:-rank], *output_size], x.dtype, _channels_last(x, rank), rank)
 
     def max_unpool_backward(grad: Tensor, indices: Tensor, rank: int) -> Tensor:
-        return grad.new_empty(indices.shape)
+        return _like(grad, list(indices.shape), grad.dtype, _channels_last(indices, rank), rank)
 
     for fake in (pool, pool_winners, pool_backward, winner_indices, max_unpool, max_unpool_backward):
         torch.library.register_fake(f"poolkit::{fake.__name__}", fake)

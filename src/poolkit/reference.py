@@ -107,8 +107,7 @@ def _widened(x: Tensor) -> Tensor:
 
 def _formula(x: Tensor, windows: Windows, step: Step) -> Tensor:
     method = METHODS[step.kernel]
-    arguments = dict(zip((p.name for p in method.params if p.name in ("norm_type", "scale")), step.floats, strict=True))
-    result: Tensor = method.reference(Cells(x, windows, step.count, step.divisor), **arguments)
+    result: Tensor = method.reference(Cells(x, windows, step.counting, step.divisor), *step.floats)
     return result
 
 

@@ -16,5 +16,6 @@ def main() -> None:
 
         if (line := missing(error)) is None:
             raise
-        sys.exit(line)  # on stderr
+        print(line, file=sys.stderr)
+        sys.exit(2)
     app()

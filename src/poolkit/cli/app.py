@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -21,12 +23,21 @@ INTERRUPTED = 130
 class Commands(TyperGroup):
     """Commands whose errors are one line on stderr and exit code 2."""
 
-    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
+        run = partial(super().main, args, prog_name, complete_var, False, windows_expand_args, **extra)
         if not standalone_mode:
-            return super().main(*args, standalone_mode=False, **extra)
+            return run()
         try:
-            sys.exit(super().main(*args, standalone_mode=False, **extra))
-        except (KeyboardInterrupt, typer.Abort):
+            sys.exit(run())
+        except typer.Abort:
             sys.exit(INTERRUPTED)
         except Exception as error:
             if (line := errors.line(error)) is None:

@@ -12,48 +12,78 @@ from poolkit.methods import REQUIRED, Param
 
 INTEGER = re.compile(r"[+-]?\d{1,19}")
 WORDS: dict[str, Any] = {"true": True, "false": False, "none": None}
+SIZES = "an integer such as 2, or one an axis such as 2,3"
+PADDINGS = "an integer, one an axis such as 1,2, pairs before:after such as 0:1,2:3, or a word such as same"
 
 
-def integers(option: str, text: str) -> tuple[int, ...]:
+def integers(option: str, text: str, allowed: str = "integers such as 32,64,112,112") -> tuple[int, ...]:
     """ "2,3" is (2, 3)."""
-    return tuple(_integer(option, part, text, "integers such as 32,64,112,112") for part in text.split(","))
+    parts = [part.strip() for part in text.split(",")]
+    if not all(INTEGER.fullmatch(part) for part in parts):
+        raise ArgumentError(f"{option} should be {allowed}, but got {text!r}")
+    return tuple(map(int, parts))
 
 
-def sizes(option: str, text: str) -> int | tuple[int, ...]:
+def integer(option: str, text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not INTEGER.fullmatch(text):
+        raise ArgumentError(f"{option} should be an integer, but got {text!r}")
+    return int(text)
+
+
+def number(option: str, text: str | None) -> float | None:
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        raise ArgumentError(f"{option} should be a number, but got {text!r}") from None
+
+
+def sizes(option: str, text: str, allowed: str = SIZES) -> int | tuple[int, ...]:
     """ "2" is 2, for every axis; "2,3" is one size an axis."""
-    allowed = "an integer such as 2, or one an axis such as 2,3"
-    values = tuple(_integer(option, part, text, allowed) for part in text.split(","))
+    values = integers(option, text, allowed)
     return values if len(values) > 1 else values[0]
 
 
-def padding(option: str, text: str) -> int | str | tuple[int, ...] | tuple[tuple[int, int], ...]:
-    """As sizes; or "0:1,2:3", before and after an axis; or a word such as "same", which the functions know."""
+def padding(option: str, text: str) -> int | str | tuple[int, ...] | tuple[tuple[int, ...], ...]:
+    """Sizes; or "0:1,2:3", before and after an axis; or a word such as "same" that pooling knows."""
     if re.fullmatch(r"[a-z_]+", text):
         return text
     if ":" not in text:
-        return sizes(option, text)
-    allowed = (
-        "an integer, one an axis such as 1,2, pairs before:after such as 0:1,2:3, or a word such as same"
-    )
-    pairs = [[_integer(option, side, text, allowed) for side in part.split(":")] for part in text.split(",")]
-    if any(len(pair) != 2 for pair in pairs):
-        raise ArgumentError(f"{option} should be {allowed}, but got {text!r}")
-    return tuple((low, high) for low, high in pairs)
+        return sizes(option, text, PADDINGS)
+    return tuple(integers(option, pair.replace(":", ","), PADDINGS) for pair in text.split(","))
 
 
-def parameters(option: str, texts: Iterable[str]) -> dict[str, Any]:
+def windows(
+    kernel_size: str | None,
+    stride: str | None,
+    padding_text: str | None,
+    dilation: str | None,
+    ceil_mode: bool,
+) -> dict[str, Any]:
+    """The arguments that were given, as the pooling functions take them."""
+    given: dict[str, Any] = {}
+    for name, text in (("kernel_size", kernel_size), ("stride", stride), ("dilation", dilation)):
+        if text is not None:
+            given[name] = sizes("--" + name.replace("_", "-"), text)
+    if padding_text is not None:
+        given["padding"] = padding("--padding", padding_text)
+    return given | ({"ceil_mode": True} if ceil_mode else {})
+
+
+def parameters(texts: Iterable[str] | None) -> dict[str, Any]:
     """["norm_type=3", "mode=cat"] is {"norm_type": 3, "mode": "cat"}."""
     values: dict[str, Any] = {}
-    for text in texts:
+    for text in texts or ():
         name, equals, value = text.partition("=")
         if not equals or not name.isidentifier() or not value:
-            raise ArgumentError(f"{option} should be NAME=VALUE such as norm_type=3, but got {text!r}")
+            raise ArgumentError(f"--param should be NAME=VALUE such as norm_type=3, but got {text!r}")
         values[name] = _value(value)
     return values
 
 
 def check(names: Sequence[str], parameters: Mapping[str, Any]) -> None:
-    """Refuse methods that do not exist, and parameters that none of them has, that are wrong or that are missing."""
+    """Refuse unknown methods, and parameters that no method has, that are wrong, or that are missing."""
     known = {param.name: param for name in names for param in own(name)}
     for name, value in parameters.items():
         if name not in known:
@@ -88,9 +118,3 @@ def _value(text: str) -> Any:
         return float(text)
     except ValueError:
         return text
-
-
-def _integer(option: str, part: str, text: str, allowed: str) -> int:
-    if not INTEGER.fullmatch(part.strip()):
-        raise ArgumentError(f"{option} should be {allowed}, but got {text!r}")
-    return int(part)

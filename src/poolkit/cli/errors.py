@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from poolkit.errors import ArgumentError
 
-EXTRA = {name: "show" for name in ("PIL", "librosa", "matplotlib", "rich", "soundfile", "typer")} | {
-    "torch": "torch"
-}
+SHOW = ("PIL", "librosa", "matplotlib", "rich", "soundfile", "typer")
+EXTRA = dict.fromkeys(SHOW, "show") | {"torch": "torch"}  # which extra brings a package
 
 
 def missing(error: ModuleNotFoundError) -> str | None:
@@ -21,9 +20,7 @@ def line(error: Exception) -> str | None:
         return missing(error)
     if isinstance(error, MemoryError):
         return "poolkit: there is not enough memory for this"
-    if hasattr(
-        error, "format_message"
-    ):  # a complaint of the parser, whose class is not public in every Typer
+    if hasattr(error, "format_message"):  # of the parser; not every Typer makes its class public
         return _joined(error.format_message())
     if isinstance(error, ArgumentError | OSError):
         return _joined(str(error))

@@ -8,64 +8,42 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
-from poolkit.cli import arguments
+from poolkit.cli import arguments, options
+
+METHODS = Option("--method", metavar="NAME", show_default="max and avg", help="A method. May be repeated.")
+START = Option(metavar="SECONDS", show_default="the beginning", help="Sounds: from here.")
+END = Option(metavar="SECONDS", show_default="the end", help="Sounds: to here.")
+SAMPLE_RATE = Option(metavar="HZ", show_default="16000", help="Sounds: resampled to this.")
+N_FFT = Option(metavar="SAMPLES", show_default="512", help="Sounds: length of a Fourier transform.")
+HOP_LENGTH = Option(metavar="SAMPLES", show_default="256", help="Sounds: from one transform to the next.")
+KEY = Option(metavar="NAME", help="Archives (.npz): which array.")
+RANK = Option(metavar="1|2|3", show_default="1 for 1-D arrays, else 2", help="Arrays: how many axes to pool.")
+CHANNEL = Option(metavar="INDEX", show_default="0", help="Arrays: the channel to draw.")
+OUTPUT = Option("--output", "-o", metavar="PICTURE", show_default="FILE-pooled.png", help="What to draw to.")
 
 
 def show(
-    file: Annotated[
-        str,
-        Argument(metavar="FILE", help="A sound, an image, a .npy or .npz array, or the name of a sample."),
-    ],
-    method: Annotated[
-        list[str] | None,
-        Option(metavar="NAME", show_default="max and avg", help="A pooling method; may be repeated."),
-    ] = None,
-    param: Annotated[
-        list[str] | None,
-        Option(metavar="NAME=VALUE", help="A parameter of the methods: norm_type=3; may be repeated."),
-    ] = None,
-    kernel_size: Annotated[str, Option(metavar="SIZE", help="Of the windows: 2, or one an axis: 2,3.")] = "2",
-    stride: Annotated[
-        str | None, Option(metavar="SIZE", show_default="the kernel size", help="Between windows.")
-    ] = None,
-    padding: Annotated[
-        str, Option(metavar="PADDING", help="1, one an axis: 1,2, before and after: 0:1,2:3, or same.")
-    ] = "0",
-    dilation: Annotated[str, Option(metavar="SIZE", help="Between the cells of a window.")] = "1",
-    ceil_mode: Annotated[bool, Option("--ceil-mode", help="Keep windows that reach beyond the end.")] = False,
-    start: Annotated[
-        float | None, Option(metavar="SECONDS", show_default="the beginning", help="Sounds: from here.")
-    ] = None,
-    end: Annotated[
-        float | None, Option(metavar="SECONDS", show_default="the end", help="Sounds: to here.")
-    ] = None,
-    sample_rate: Annotated[
-        int | None, Option(metavar="HZ", show_default="16000", help="Sounds: resampled to this rate.")
-    ] = None,
-    n_fft: Annotated[
-        int | None,
-        Option(metavar="SAMPLES", show_default="512", help="Sounds: length of a Fourier transform."),
-    ] = None,
-    hop_length: Annotated[
-        int | None,
-        Option(metavar="SAMPLES", show_default="256", help="Sounds: from one transform to the next."),
-    ] = None,
-    key: Annotated[str | None, Option(metavar="NAME", help="Archives (.npz): which array.")] = None,
-    rank: Annotated[
-        int | None,
-        Option(metavar="1|2|3", show_default="1 for 1-D arrays, else 2", help="Arrays: axes to pool."),
-    ] = None,
-    channel: Annotated[
-        int | None, Option(metavar="INDEX", show_default="0", help="Arrays: the one to draw.")
-    ] = None,
-    output: Annotated[
-        Path | None,
-        Option("--output", "-o", metavar="PICTURE", show_default="FILE-pooled.png", help="What to draw to."),
-    ] = None,
+    file: Annotated[str, Argument(metavar="FILE", help="A sound, an image, an array, or a sample's name.")],
+    methods: Annotated[list[str] | None, METHODS] = None,
+    param: options.Parameters = None,
+    kernel_size: options.KernelSize = "2",
+    stride: options.Stride = None,
+    padding: options.PaddingOption = None,
+    dilation: options.Dilation = None,
+    ceil_mode: options.CeilMode = False,
+    start: Annotated[str | None, START] = None,
+    end: Annotated[str | None, END] = None,
+    sample_rate: Annotated[str | None, SAMPLE_RATE] = None,
+    n_fft: Annotated[str | None, N_FFT] = None,
+    hop_length: Annotated[str | None, HOP_LENGTH] = None,
+    key: Annotated[str | None, KEY] = None,
+    rank: Annotated[str | None, RANK] = None,
+    channel: Annotated[str | None, CHANNEL] = None,
+    output: Annotated[Path | None, OUTPUT] = None,
 ) -> None:
     """Pool a sound, an image or an array by each method, and show what is left of it.
 
-    Prints the shape and the size of every map, and saves one picture with the original and every map side by side.
+    Prints the shape and the size of every map, and draws the original and every map side by side.
     """
     from poolkit.cli.output import progress, show_table
     from poolkit.show.loading import Selection, load, locate
@@ -74,29 +52,33 @@ def show(
     from poolkit.show.table import table
     from poolkit.show.writing import check_target
 
-    chosen = list(dict.fromkeys(method or ("max", "avg")))
-    parameters = arguments.parameters("--param", param or ())
-    arguments.check(chosen, parameters)
-    windows = WindowArguments(
-        kernel_size=arguments.sizes("--kernel-size", kernel_size),
-        stride=None if stride is None else arguments.sizes("--stride", stride),
-        padding=arguments.padding("--padding", padding),
-        dilation=arguments.sizes("--dilation", dilation),
-        ceil_mode=ceil_mode,
+    names = list(dict.fromkeys(methods or ("max", "avg")))
+    parameters = arguments.parameters(param)
+    arguments.check(names, parameters)
+    windows = WindowArguments(**arguments.windows(kernel_size, stride, padding, dilation, ceil_mode))
+    selection = Selection(
+        start=arguments.number("--start", start),
+        end=arguments.number("--end", end),
+        sample_rate=arguments.integer("--sample-rate", sample_rate),
+        n_fft=arguments.integer("--n-fft", n_fft),
+        hop_length=arguments.integer("--hop-length", hop_length),
+        key=key,
+        rank=arguments.integer("--rank", rank),
     )
+    drawn = arguments.integer("--channel", channel)
     path, _ = locate(file)
     picture = output or Path(f"{path.stem}-pooled.png")
     check_target(picture, FORMATS, path)
 
     with progress() as bar:
-        task = bar.add_task(f"reading {path.name}", total=len(chosen) + 2)
-        subject = load(file, Selection(start, end, sample_rate, n_fft, hop_length, key, rank))
+        task = bar.add_task(f"reading {path.name}", total=len(names) + 2)
+        subject = load(file, selection)
         pooled = []
-        for name in chosen:
+        for name in names:
             bar.update(task, advance=1, description=f"pooling by {name}")
             pooled.append(pool(subject.field, name, windows, arguments.of_method(name, parameters)))
         bar.update(task, advance=1, description=f"drawing {picture.name}")
         numbers = table(subject, pooled, str(windows))
-        save(draw(subject, pooled, str(windows), channel), picture)
+        save(draw(subject, pooled, str(windows), drawn), picture)
     show_table(numbers)
     typer.echo(f"picture: {picture}")

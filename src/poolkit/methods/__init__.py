@@ -5,7 +5,16 @@ from __future__ import annotations
 from poolkit.errors import ArgumentError
 from poolkit.methods.extrema import MAX, MIN
 from poolkit.methods.means import AVG, SUM
-from poolkit.methods.method import COUNT_FIXED, COUNT_PADDED, COUNT_VALID, REQUIRED, Cells, Method, Param, Step
+from poolkit.methods.method import (
+    COUNT_FIXED,
+    COUNT_PADDED,
+    COUNT_VALID,
+    REQUIRED,
+    Cells,
+    Method,
+    Param,
+    Step,
+)
 from poolkit.methods.mixes import AVG_MAX
 from poolkit.methods.norms import LP, POWER_AVG
 

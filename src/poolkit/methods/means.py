@@ -7,7 +7,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from poolkit.errors import ArgumentError
-from poolkit.methods.method import COUNT_FIXED, COUNT_INCLUDE_PAD, COUNT_PADDED, COUNT_VALID, Method, Param, Step
+from poolkit.methods.method import (
+    COUNT_FIXED,
+    COUNT_INCLUDE_PAD,
+    COUNT_PADDED,
+    COUNT_VALID,
+    Method,
+    Param,
+    Step,
+)
 
 
 def _is_divisor(value: Any) -> bool:
@@ -63,7 +71,15 @@ AVG = Method(
     steps=_average,
     params=(COUNT_INCLUDE_PAD, DIVISOR_OVERRIDE, DTYPE),
     integers="int64",
-    order=("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override", "dilation"),
+    order=(
+        "kernel_size",
+        "stride",
+        "padding",
+        "ceil_mode",
+        "count_include_pad",
+        "divisor_override",
+        "dilation",
+    ),
     shown=("kernel_size", "stride", "padding"),
     cite="LeCun, Bottou, Bengio and Haffner, Gradient-based learning applied to document recognition, 1998",
     see=("sum", "power_avg", "avg_max"),

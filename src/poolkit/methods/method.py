@@ -33,7 +33,7 @@ class Step(NamedTuple):
 
     kernel: str
     floats: tuple[float, ...] = ()
-    count: int = COUNT_VALID
+    counting: int = COUNT_VALID
     divisor: int = 0
     magnitude: bool = False  # pools |x|
 
@@ -85,7 +85,7 @@ class Method:
     title: str
     formula: str
     summary: str
-    #: The value of each window, from gathered cells: the oracle, and the fallback where no kernel runs.
+    #: The value of each window, from gathered cells and the step's floats: the fallback where no kernel runs.
     reference: Callable[..., Any]
     #: What a gradient needs: nothing but the windows, the winners, or the input and the output.
     gradient: Literal["linear", "winner", "linear+winner", "input"]

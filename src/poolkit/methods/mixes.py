@@ -10,10 +10,20 @@ from poolkit.methods.means import counted
 from poolkit.methods.method import COUNT_INCLUDE_PAD, Method, Param, Step
 
 MODE = Param(
-    "mode", "str", "add", "'add' mixes the two; 'cat' keeps both", lambda v: v in ("add", "cat"), "'add' or 'cat'"
+    "mode",
+    "str",
+    "add",
+    "'add' mixes the two; 'cat' keeps both",
+    lambda v: v in ("add", "cat"),
+    "'add' or 'cat'",
 )
 SCALE = Param(
-    "scale", "float", 0.5, "factor of the sum in mode 'add'", lambda v: math.isfinite(float(v)), "a finite number"
+    "scale",
+    "float",
+    0.5,
+    "factor of the sum in mode 'add'",
+    lambda v: math.isfinite(float(v)),
+    "a finite number",
 )
 
 

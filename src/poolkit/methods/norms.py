@@ -16,7 +16,13 @@ def _is_norm(value: Any) -> bool:
 
 
 NORM_TYPE = Param(
-    "norm_type", "float", REQUIRED, "the exponent p; inf gives the largest magnitude", _is_norm, "a number > 0", leading=True
+    "norm_type",
+    "float",
+    REQUIRED,
+    "the exponent p; inf gives the largest magnitude",
+    _is_norm,
+    "a number > 0",
+    leading=True,
 )
 
 _SAMPLES = ({"norm_type": 2.0}, {"norm_type": 1.0}, {"norm_type": 3.0}, {"norm_type": 1.5})

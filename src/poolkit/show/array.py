@@ -14,15 +14,14 @@ from poolkit.errors import ArgumentError
 from poolkit.show.field import Axis, Field, Subject
 
 SUFFIXES = (".npy", ".npz")
+BROKEN = (OSError, ValueError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error)
 
 
 def read(path: Path, key: str | None = None, rank: int | None = None) -> Subject:
-    """The last `rank` axes are pooled, an axis before them holds channels. By default 1 of a 1-D array, else 2."""
+    """The last `rank` axes are pooled, by default two where there are two; one before them holds channels."""
     values, name = stored(path, key)
     if values.dtype.kind not in "biuf":
-        raise ArgumentError(
-            f"{name} holds {values.dtype}: only real numbers (bool, int, uint, float) can be pooled"
-        )
+        raise ArgumentError(f"{name} holds {values.dtype}: only real numbers can be pooled")
     if not 1 <= values.ndim <= 3:
         raise ArgumentError(f"{name} has {values.ndim} axes: 1, 2 or 3 are allowed")
     if values.size == 0:
@@ -56,16 +55,8 @@ def stored(path: Path, key: str | None) -> tuple[NDArray[Any], str]:
                 values, name = archive[key], f"{path.name}[{key}]"
     except ArgumentError:
         raise
-    except (
-        OSError,
-        ValueError,
-        EOFError,
-        KeyError,
-        zipfile.BadZipFile,
-        zlib.error,
-        NotImplementedError,
-    ) as error:
-        reason = "it holds Python objects" if "allow_pickle" in str(error) else str(error)
+    except BROKEN as error:
+        reason = "it is none, or one of Python objects" if "allow_pickle" in str(error) else str(error)
         raise ArgumentError(f"{path} cannot be read as an array: {reason}") from None
     return values.astype(values.dtype.newbyteorder("="), copy=False), name
 
@@ -75,6 +66,8 @@ def chosen(path: Path, key: str | None, keys: list[str]) -> str:
         raise ArgumentError(f"{path} holds no array")
     if key is None and len(keys) == 1:
         return keys[0]
+    if key is None:
+        raise ArgumentError(f"{path} holds several arrays: choose one by its key, which can be {', '.join(keys)}")
     if key not in keys:
         raise ArgumentError(f"key should be one of {', '.join(keys)} in {path}, but got {key}")
     return key

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+TIMES = "\N{MULTIPLICATION SIGN}"
+
 
 def said(shape: tuple[int, ...]) -> str:
-    return " × ".join(map(str, shape))
+    return f" {TIMES} ".join(map(str, shape))
 
 
 @dataclass(frozen=True)

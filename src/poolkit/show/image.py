@@ -19,7 +19,7 @@ GREY = ("1", "L", "LA", "La", "I", "F")  # and "I;16" with its byte orders
 
 
 def read(path: Path) -> Subject:
-    """The first frame of an image as the viewer sees it: turned by its orientation tag, transparency over white."""
+    """The first frame of an image as a viewer shows it: upright, transparent parts over white."""
     import PIL.Image
     import PIL.ImageOps
 
@@ -54,7 +54,7 @@ def read(path: Path) -> Subject:
 
 
 def pixels(picture: Image) -> tuple[np.ndarray, bool]:
-    """(height, width) for grey pictures, (height, width, 3) for all others; and whether any part shines through."""
+    """(height, width) of grey pictures, (height, width, 3) of others; and whether any part is transparent."""
     import PIL.Image
 
     grey = picture.mode in GREY or picture.mode.startswith("I;16")
@@ -62,7 +62,7 @@ def pixels(picture: Image) -> tuple[np.ndarray, bool]:
         coloured = picture.convert("RGBA")
         white = PIL.Image.new("RGBA", coloured.size, "white")
         flat = PIL.Image.alpha_composite(white, coloured).convert("L" if grey else "RGB")
-        return np.asarray(flat), coloured.getextrema()[3][0] < 255
+        return np.asarray(flat), bool(np.asarray(coloured)[..., 3].min() < 255)
     if picture.mode == "1":
         picture = picture.convert("L")
     elif not grey:

@@ -68,9 +68,7 @@ def locate(file: str | Path) -> tuple[Path, str | None]:
         return path, None
     if str(file) in samples.SAMPLES:
         return samples.find(str(file)), samples.get(str(file)).key
-    raise ArgumentError(
-        f"{str(file)!r} is neither a file nor the name of a sample; the samples are {', '.join(samples.SAMPLES)}"
-    )
+    raise ArgumentError(f"{str(file)!r} is neither a file nor a sample; the samples are {', '.join(samples.SAMPLES)}")
 
 
 def check_source(path: Path) -> None:

@@ -25,7 +25,7 @@ Limits = tuple[float, float]
 
 FORMATS = (".png", ".jpg", ".pdf", ".svg")
 MOST_CELLS = 2048  # of one axis are drawn: no panel has as many dots
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.titlesize": 10,
     "axes.edgecolor": "0.6",
@@ -81,7 +81,7 @@ def draw(subject: Subject, pooled: Sequence[Field], windows: str, channel: int |
 
 
 def panels_of(subject: Subject, field: Field, channel: int) -> Iterator[Panel]:
-    """One panel a field; more if the method made several channels of each, as avg_max with mode="cat" does."""
+    """One panel a field; more if the method made several channels of each, as avg_max in mode "cat"."""
     channels = len(subject.field.values)
     groups = len(field.values) // channels
     for group in range(groups):
@@ -125,7 +125,7 @@ def square(subject: Subject, panel: Panel) -> bool:
 
 
 def scales(subject: Subject, panels: Sequence[Panel]) -> Iterator[Limits]:
-    """One scale for the original and all maps whose values it covers, so that colours compare; else a map's own."""
+    """The original's scale for every map whose values it covers, so that colours compare; else its own."""
     shared = subject.limits or limits_of(panels[0].values)
     for panel in panels:
         low, high = limits_of(panel.values)
@@ -135,6 +135,8 @@ def scales(subject: Subject, panels: Sequence[Panel]) -> Iterator[Limits]:
 def limits_of(values: NDArray[Any]) -> Limits:
     finite = values[np.isfinite(values)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    if math.isinf(high - low):
+        raise ArgumentError(f"values from {low:g} to {high:g} lie too far apart to be drawn")
     if low < high:
         return low, high
     margin = abs(low) / 100 or 0.5
@@ -145,6 +147,7 @@ def draw_map(place: Axes, panel: Panel, limits: Limits, subject: Subject) -> Non
     from matplotlib import colormaps
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
+    from matplotlib.ticker import MaxNLocator
 
     scale = Normalize(*limits)
     colours = colormaps[subject.colours].with_extremes(bad=NOT_FINITE.get(subject.colours, "0.85"))
@@ -160,14 +163,17 @@ def draw_map(place: Axes, panel: Panel, limits: Limits, subject: Subject) -> Non
     )
     place.set_xlabel(panel.axes[1].label)
     place.set_ylabel(panel.axes[0].label)
+    place.xaxis.set_major_locator(MaxNLocator(6, integer=subject.square))
+    place.yaxis.set_major_locator(MaxNLocator(8, integer=subject.square))
     bar = place.inset_axes((1.03, 0, 0.035, 1))  # as high as the map, also where cells are squares
-    place.figure.colorbar(
-        ScalarMappable(scale, colours), cax=bar, label="each channel" if subject.rgb else subject.unit
-    )
+    label = "each channel" if subject.rgb else subject.unit
+    place.figure.colorbar(ScalarMappable(scale, colours), cax=bar, label=label)
 
 
 def draw_line(place: Axes, panel: Panel, limits: Limits, unit: str) -> None:
     """A curve; a long one as its smallest and largest value in each run of cells, so that no peak is lost."""
+    from matplotlib.ticker import MaxNLocator
+
     (axis,), values = panel.axes, panel.values.astype(np.float64)
     step = math.ceil(len(values) / MOST_CELLS)
     cells = np.arange(len(values) // step) * step + (step - 1) / 2
@@ -177,6 +183,7 @@ def draw_line(place: Axes, panel: Panel, limits: Limits, unit: str) -> None:
     place.plot(axis.first + cells * axis.step, values, color="#31688e", linewidth=0.9, marker=marker(panel))
     margin = (limits[1] - limits[0]) / 20
     place.set_ylim(limits[0] - margin, limits[1] + margin)
+    place.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     place.set_xlabel(axis.label)
     place.set_ylabel(unit)
     place.grid(color="0.92", linewidth=0.6)

@@ -12,7 +12,10 @@ import poolkit.numpy
 from poolkit import geometry, methods
 from poolkit.geometry import Padding, Size
 from poolkit.methods import Method
-from poolkit.show.field import Axis, Field
+from poolkit.show.field import TIMES, Axis, Field
+
+FLOATS = ("float16", "float32", "float64")
+INTEGERS = ("bool", "uint8", "int8", "int16", "int32", "int64")
 
 
 @dataclass(frozen=True)
@@ -38,12 +41,10 @@ class WindowArguments:
 def _said(value: Padding) -> str:
     if isinstance(value, int | str):
         return str(value)
-    return " × ".join(str(side) if isinstance(side, int) else ":".join(map(str, side)) for side in value)
+    return f" {TIMES} ".join(str(side) if isinstance(side, int) else ":".join(map(str, side)) for side in value)
 
 
-def pool(
-    field: Field, name: str, windows: WindowArguments, parameters: Mapping[str, Any] | None = None
-) -> Field:
+def pool(field: Field, name: str, windows: WindowArguments, parameters: Mapping[str, Any] | None = None) -> Field:
     """What the method of this name leaves of the field."""
     method, rank = methods.get(name), len(field.axes)
     parameters = parameters or {}
@@ -58,8 +59,7 @@ def pool(
 
 def computable(values: np.ndarray, method: Method) -> np.ndarray:
     """The values in a type that the method keeps exact: averages of integers have a fraction."""
-    native = "?bhilqB" if method.integers == "all" else ""
-    if values.dtype.char in native + "efd":
+    if values.dtype.name in FLOATS or (values.dtype.name in INTEGERS and method.integers == "all"):
         return values
     exact = np.result_type(values.dtype, np.float32)
     return values.astype(exact if exact.itemsize <= 8 else np.float64)

@@ -40,14 +40,14 @@ def read(
             start, end = interval(path, start, end, duration)
             samples, _ = librosa.load(file, sr=sample_rate, mono=True, offset=start, duration=end - start)
     except soundfile.LibsndfileError as error:
-        raise ArgumentError(f"{path} cannot be read as a sound: {error}") from None
+        raise ArgumentError(f"{path} cannot be read as a sound: {error.error_string}") from None
+    except librosa.ParameterError as error:
+        raise ArgumentError(f"{path} cannot be used: {error}") from None
     if len(samples) < n_fft:
         raise ArgumentError(
-            f"{path} is too short: {len(samples)} samples at {sample_rate} Hz in the seconds {start:g}-{end:g},"
+            f"{path} is too short: seconds {start:g}-{end:g} are {len(samples)} samples at {sample_rate} Hz,"
             f" and n_fft={n_fft} needs at least {n_fft}"
         )
-    if not np.isfinite(samples).all():
-        raise ArgumentError(f"{path} holds samples that are NaN or infinite")
     spectrum = np.abs(librosa.stft(samples, n_fft=n_fft, hop_length=hop_length))
     decibels = librosa.amplitude_to_db(spectrum, ref=np.max)
 
@@ -74,13 +74,12 @@ def interval(path: Path, start: float | None, end: float | None, duration: float
     """The seconds wanted, which must lie within the sound."""
     if duration == 0:
         raise ArgumentError(f"{path} is too short: it holds no samples")
+    length = f"{duration:g} s, the length of {path}"
     if start is not None and not 0 <= start < duration:
-        raise ArgumentError(
-            f"start should be from 0 to less than {duration:g} s, the length of {path}, but got {start:g}"
-        )
+        raise ArgumentError(f"start should be from 0 to less than {length}, but got {start:g}")
     start = start or 0.0
     if end is not None and (math.isnan(end) or end <= start):
         raise ArgumentError(f"end should be later than start={start:g}, but got {end:g}")
     if end is not None and end > duration:
-        raise ArgumentError(f"end should be at most {duration:g} s, the length of {path}, but got {end:g}")
+        raise ArgumentError(f"end should be at most {length}, but got {end:g}")
     return start, duration if end is None else end

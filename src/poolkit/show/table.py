@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from poolkit.show.field import Field, Subject, said
+from poolkit.show.field import TIMES, Field, Subject, said
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -50,7 +50,7 @@ def table(subject: Subject, pooled: Sequence[Field], windows: str) -> Table:
 
 
 def times(before: int, after: int) -> str:
-    return f"{before / after:.2f}×"
+    return f"{before / after:.2f}{TIMES}"
 
 
 def limits(field: Field, unit: str) -> str:

@@ -30,9 +30,7 @@ def check_target(path: Path, suffixes: tuple[str, ...], *keep: Path) -> None:
 def whole(path: Path) -> Iterator[BinaryIO]:
     """A stream for the new content of a file, which takes its place only after all is written."""
     target = path.resolve()  # a link stays a link
-    part = target.with_name(
-        f".{secrets.token_hex(8)}.part"
-    )  # in the same folder, so that replacing is one step
+    part = target.with_name(f".{secrets.token_hex(8)}.part")  # beside it: replacing is one step
     try:
         with part.open("xb") as stream:
             yield stream

@@ -1,0 +1,65 @@
+"""The documentation says what the code does."""
+
+from __future__ import annotations
+
+import contextlib
+import doctest
+import io
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import poolkit
+from poolkit import geometry, nn
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def test_readme_example_prints_what_it_says() -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    said = re.findall(r"# (.+)$", code, re.MULTILINE)
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(code, {})
+    assert printed.getvalue().splitlines() == [line.strip() for line in said]
+    assert len(said) == 5
+
+
+@pytest.mark.parametrize("tool", ["stubs", "docs"])
+def test_generated_files_are_current(tool: str) -> None:
+    run = subprocess.run(
+        [sys.executable, ROOT / "tools" / f"{tool}.py", "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    pages = [
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        *ROOT.glob("docs/**/*.md"),
+        *ROOT.glob("benchmarks/*.md"),
+    ]
+    assert len(pages) > 8
+    for page in pages:
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+@pytest.mark.parametrize("module", [geometry, nn], ids=lambda m: m.__name__)
+def test_doctests(module: object) -> None:
+    result = doctest.testmod(module, extraglobs={"torch": __import__("torch")})  # type: ignore[arg-type]
+    assert result.attempted > 0
+    assert result.failed == 0
+
+
+def test_every_method_has_a_page_and_a_story() -> None:
+    for name in poolkit.METHODS:
+        assert (ROOT / "docs" / "stories" / f"{name}.md").stat().st_size > 100
+        assert poolkit.METHODS[name].title in (ROOT / "docs" / "methods" / f"{name}.md").read_text()

@@ -1,0 +1,82 @@
+"""What the package offers, and what importing it costs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import torch
+
+import poolkit
+from poolkit import functional, methods, nn
+from poolkit import numpy as pooling_of_arrays
+
+PUBLIC = [
+    "METHODS",
+    "ArgumentError",
+    "ReceptiveField",
+    "explain",
+    "functional",
+    "nn",
+    "numpy",
+    "output_size",
+    "receptive_field",
+    "samples",
+    "window_table",
+]
+
+
+def test_public_list() -> None:
+    assert poolkit.__all__ == PUBLIC
+    for name in PUBLIC:
+        assert getattr(poolkit, name) is not None
+    assert dir(poolkit) == sorted(PUBLIC)
+
+
+def test_every_method_in_every_form_rank_and_front() -> None:
+    for name, method in methods.METHODS.items():
+        for prefix, class_prefix in (("", ""), ("adaptive_", "Adaptive"), ("global_", "Global")):
+            for rank in (1, 2, 3):
+                function = f"{prefix}{name}_pool{rank}d"
+                assert function in functional.__all__
+                assert function in pooling_of_arrays.__all__
+                assert f"{class_prefix}{method.class_name}Pool{rank}d" in nn.__all__
+    unpools = {f"max_unpool{rank}d" for rank in (1, 2, 3)}
+    assert len(functional.__all__) == 9 * len(methods.METHODS) + 3
+    assert unpools < set(functional.__all__)
+
+
+def test_kernels_and_table_agree() -> None:
+    kernels = torch.ops.poolkit.kernels().split(",")
+    assert kernels == pooling_of_arrays._numpy.kernels()
+    used = {
+        step.kernel
+        for method in methods.METHODS.values()
+        for sample in method.samples
+        for step in method.plan(False, *(sample.get(p.name, p.default) for p in method.params))
+    }
+    assert used == set(kernels) == set(methods.METHODS)
+
+
+def loaded_by(code: str) -> set[str]:
+    script = f"import sys\n{code}\nprint(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return {name.split(".")[0] for name in run.stdout.split()}
+
+
+def test_import_is_light() -> None:
+    heavy = {"torch", "numpy", "matplotlib", "librosa", "PIL", "typer", "rich"}
+    assert not loaded_by("import poolkit; poolkit.output_size(4, 2)") & heavy
+    assert "torch" not in loaded_by("import numpy, poolkit.numpy as p; p.max_pool1d(numpy.ones((1, 4)), 2)")
+
+
+def test_explain_names_the_kernel_or_the_reason() -> None:
+    x = torch.zeros(1, 2, 8, 8)
+    told = poolkit.explain(x, "max", kernel_size=2)
+    assert told.startswith("max: kernel; isa ")
+    assert torch.ops.poolkit.isa() in told
+    assert "winners 0 bytes" in told
+    assert "winners 1 bytes" in poolkit.explain(x, "max", kernel_size=2, backward=True)
+    assert poolkit.explain(x.to("meta"), "max", kernel_size=2).startswith("max: ")
+    assert "complex64" in poolkit.explain(x.to(torch.complex64), "avg", output_size=1)
+    assert len(poolkit.explain(x, "avg_max", kernel_size=2, mode="cat").splitlines()) == 2

@@ -1,0 +1,88 @@
+"""Writes docs/methods/<name>.md from the table of methods and the stories in docs/stories.
+
+python tools/docs.py           write the pages and README's table
+python tools/docs.py --check   exit with 1 if they are not up to date
+"""
+
+from __future__ import annotations
+
+import pathlib
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "src"))
+
+from poolkit._signatures import Form, arguments_of, functions, signature  # noqa: E402
+from poolkit.methods import METHODS, Method  # noqa: E402
+
+FORMS: dict[Form, str] = {
+    "sliding": "Sliding windows",
+    "adaptive": "A target size",
+    "global": "The whole plane",
+}
+INTEGERS = {"all": "bool, uint8, int8, int16, int32, int64", "int64": "int64", "none": "none"}
+GRADIENTS = {
+    "linear": "nothing but shapes",
+    "winner": "the winner of each window, as an offset of 1, 2 or 4 bytes",
+    "linear+winner": "the winner of each window, as an offset of 1, 2 or 4 bytes",
+    "input": "the input and the output, by reference",
+}
+TABLE_START, TABLE_END = "<!-- methods: written by tools/docs.py -->\n", "<!-- end of methods -->\n"
+
+
+def page(method: Method) -> str:
+    lines = [f"# {method.title}", "", f"`{method.formula}`", "", method.summary, ""]
+    lines += [(ROOT / "docs" / "stories" / f"{method.name}.md").read_text().strip(), ""]
+    lines += ["## Functions and modules", "", "| form | function | module |", "|---|---|---|"]
+    for form, title in FORMS.items():
+        two = next(f for f in functions() if f.method == method.name and f.form == form and f.rank == 2)
+        module = signature(arguments_of(method, form, module=True))
+        lines.append(f"| {title} | `{two.name}(input, {signature(two.arguments)})` | `{two.class_name}({module})` |")
+    lines += ["", "Each in 1-D, 2-D and 3-D, in `poolkit.functional`, `poolkit.nn` and `poolkit.numpy`.", ""]
+    if method.params:
+        lines += ["## Parameters", "", "| name | default | allowed | meaning |", "|---|---|---|---|"]
+        for p in method.params:
+            default = "required" if p.leading else f"`{p.default!r}`"
+            lines.append(f"| `{p.name}` | {default} | {p.allowed} | {p.meaning} |")
+        lines.append("")
+    lines += ["## Types and memory", ""]
+    lines += [f"- Floating types: float32, float64, float16, bfloat16. Integer types: {INTEGERS[method.integers]}."]
+    lines += [f"- Kept for backward: {GRADIENTS[method.gradient]}."]
+    lines += ["", "## Source", "", f"{method.cite}.", ""]
+    if method.see:
+        lines += ["See also: " + ", ".join(f"[{METHODS[n].title}]({n}.md)" for n in method.see) + ".", ""]
+    return "\n".join(lines)
+
+
+def table() -> str:
+    rows = ["| method | functions | modules | value of a window |", "|---|---|---|---|"]
+    for m in METHODS.values():
+        functions_cell = f"`{m.name}_pool1d` ... `3d`, `adaptive_`, `global_`"
+        modules_cell = f"`{m.class_name}Pool1d` ... `3d`, `Adaptive`, `Global`"
+        rows.append(f"| [{m.title}](docs/methods/{m.name}.md) | {functions_cell} | {modules_cell} | `{m.formula}` |")
+    return "\n".join(rows) + "\n"
+
+
+def pages() -> dict[pathlib.Path, str]:
+    written = {ROOT / "docs" / "methods" / f"{m.name}.md": page(m) for m in METHODS.values()}
+    readme = (ROOT / "README.md").read_text()
+    head, _, rest = readme.partition(TABLE_START)
+    _, _, tail = rest.partition(TABLE_END)
+    written[ROOT / "README.md"] = head + TABLE_START + table() + TABLE_END + tail
+    return written
+
+
+def main() -> int:
+    stale = {path: text for path, text in pages().items() if not path.exists() or path.read_text() != text}
+    if "--check" in sys.argv[1:]:
+        if stale:
+            print(f"stale: {', '.join(str(p.relative_to(ROOT)) for p in stale)}; run python tools/docs.py")
+        return 1 if stale else 0
+    for path, text in stale.items():
+        path.write_text(text)
+        print(f"wrote {path.relative_to(ROOT)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
