@@ -18,7 +18,7 @@ demo: $(VENV)/sample $(BUILD)/installed
 	$(BIN)/poolkit show birds_10s --start 1.5 --end 4.5 --sample-rate 16000 --n-fft 512 --hop-length 256 \
 		--method max --method avg --kernel-size 2 -o build/demo.png
 
-test: $(BUILD)/installed
+test: $(VENV)/sample $(BUILD)/installed
 	$(BIN)/cmake --build $(BUILD) --target sweep
 	$(BIN)/ctest --test-dir $(BUILD) --output-on-failure
 	$(MAKE) check
@@ -41,6 +41,7 @@ check: $(BUILD)/installed
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/python tools/stubs.py --check
+	$(BIN)/python tools/docs.py --check
 
 format: $(VENV)/tools
 	$(BIN)/ruff check --fix-only

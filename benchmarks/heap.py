@@ -1,8 +1,8 @@
 """The two states of memory in which outputs are made.
 
 default  As a process of some age has it with glibc: a block of 32 MiB or more is mapped anew in every call,
-         and each of its pages costs a fault at the first touch; smaller blocks come from the heap, whose free end
-         is given back to the system when it exceeds 64 MiB.
+         and each of its pages costs a fault at the first touch; smaller blocks come from the heap, whose free
+         end is given back to the system when it exceeds 64 MiB.
 reused   glibc maps no block and gives nothing back (mallopt), so an output lies in memory touched before. An
          output passed by the caller, a memory pool, or another allocator has the same effect.
 """

@@ -180,7 +180,7 @@ def cases(layers: list[Layer], only: Collection[str], methods: Collection[str], 
 
     Given methods are measured where the layer's line names them; given dtypes replace those of the line.
     """
-    chosen: list[Case] = []
+    chosen: dict[tuple[Any, ...], Case] = {}
     for layer in layers:
         names = f"{layer.file} {layer.name}".lower()
         if only and not any(word.lower() in names for word in only):
@@ -189,9 +189,10 @@ def cases(layers: list[Layer], only: Collection[str], methods: Collection[str], 
             for name in layer.methods:
                 if (name in methods or not methods) and accepts(name, dtype):
                     case = Case(layer, name, parameters(name, layer), dtype)
-                    if case not in chosen:
-                        chosen.append(case)
-    return chosen
+                    # The lines of a layer that differ only in dtypes say the same once the dtype is given.
+                    key = (layer.name, layer.shape, layer.form, str(case.params), str(layer.geometry), name, dtype)
+                    chosen.setdefault(key, case)
+    return list(chosen.values())
 
 
 def accepts(method: str, dtype: str) -> bool:

@@ -50,9 +50,10 @@ def huge_pages() -> str:
 
 def said(facts: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
+    busy = " (BUSY: trust no figure)" if facts["load"] > facts["cores"] / 2 else ""
     kernels = facts["isa"] or "NO KERNELS: the slow reference in plain torch"
     return (
-        f"{facts['cpu']}, {facts['cores']} cores, {facts['threads']} threads, load {facts['load']:.1f}; "
+        f"{facts['cpu']}, {facts['cores']} cores, {facts['threads']} threads, load {facts['load']:.1f}{busy}; "
         f"poolkit runs {kernels}\n"
         f"{versions}, Python {facts['python']}, {facts['libc']}, "
         f"huge pages: {facts['huge_pages']}, {facts['date']}"

@@ -9,14 +9,13 @@ from contest import Row
 from layers import LAYOUTS
 from peers import POOLKIT, TORCH
 
-WIDTH = 120
 TITLES = {"forward": "Forward", "train": "Forward and backward"}
 
 
 def heading(direction: str, state: str, words: str, others: bool) -> str:
-    first = f"{'':40}{'times over the bound':^32}{'faster than torch':^18}"
+    first = f"{'':38}{'times over the bound':^32}{'faster than torch':^18}"
     names = ("poolkit", "ch.last", "torch", "ch.last")
-    second = f"{'layer':<30}{'method':<10}" + "".join(f"{name:>8}" for name in names)
+    second = f"{'layer':<28}{'method':<10}" + "".join(f"{name:>8}" for name in names)
     second += f"{'contig.':>9}{'ch.last':>9}{'goal':>6}"
     second += f"{'best peer':>24}" if others else f"{'poolkit':>10}{'spread':>8}{'new MB':>8}"
     title = f"{TITLES[direction]} · {state}: {words}"
@@ -26,7 +25,7 @@ def heading(direction: str, state: str, words: str, others: bool) -> str:
 def line(row: Row, others: bool) -> str:
     case = row.case
     name = case.layer.name if case.dtype == "float32" else f"{case.layer.name}, {case.dtype}"
-    text = f"{name:<30}{case.method:<10}"
+    text = f"{name:<28.27}{case.method:<10}"
     for peer in (POOLKIT.name, TORCH.name):
         for layout in LAYOUTS:
             result = row.result(peer, layout)
@@ -57,7 +56,7 @@ def duration(seconds: float) -> str:
 
 def summary(rows: Sequence[Row]) -> str:
     """Geometric means, the worst row, and the goals reached; then what is wrong."""
-    lines = ["─" * 30]
+    lines = ["─" * 28 + " geometric means"]
     for words, chosen in groups(rows):
         for layout in LAYOUTS:
             known = [row for row in chosen if row.speed_up(layout)]
@@ -66,8 +65,8 @@ def summary(rows: Sequence[Row]) -> str:
                 mean = geometric_mean(row.speed_up(layout) for row in known)
                 worst = min(known, key=lambda row: row.speed_up(layout) or math.inf)
                 lines.append(
-                    f"{words}, {layout.replace('_', ' ')}: {times(over)} the bound, {times(mean)} as fast as torch "
-                    f"(geometric means, {len(known)} rows); "
+                    f"{words}, {layout.replace('_', ' ')}, {len(known)} rows: {times(over)} the bound, "
+                    f"{times(mean)} as fast as torch; "
                     f"least {times(worst.speed_up(layout))}, {worst.case.layer.name} {worst.case.method}"
                 )
     goals = [row for row in rows if row.goal]

@@ -78,9 +78,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             sections += [{"state": state, **row.as_dict()} for row in rows]
 
     settings = {"seconds": budget, "fewest_rounds": fewest}
-    save(given.json, {"machine": facts, "settings": settings, "rows": sections})
-    print(f"\n{len(sections)} rows in {given.json}")
-    return 1 if failed else 0
+    saved = save(given.json, {"machine": facts, "settings": settings, "rows": sections})
+    return saved or int(failed)
 
 
 def section(
@@ -109,15 +108,20 @@ def check_writable(path: Path) -> None:
         raise OSError(f"{path} cannot be written")
 
 
-def save(path: Path, results: dict[str, Any]) -> None:
-    """Write a file whole or not at all."""
+def save(path: Path, results: dict[str, Any]) -> int:
+    """Write a file whole or not at all; 0, or 2 if it could not be written."""
     text = json.dumps(results, indent=1, allow_nan=False) + "\n"
     part = path.with_name(f".{secrets.token_hex(8)}.part")  # in the same folder, so that replacing is one step
     try:
         part.write_text(text)
         os.replace(part, path)
+    except OSError as error:
+        print(f"{path} could not be written: {error.strerror}", file=sys.stderr)
+        return 2
     finally:
         part.unlink(missing_ok=True)
+    print(f"\nresults in {path}")
+    return 0
 
 
 if __name__ == "__main__":

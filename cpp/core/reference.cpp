@@ -147,8 +147,7 @@ template Forward<double> forward(const Problem&, const std::vector<Window>&, con
 template Forward<int64_t> forward(const Problem&, const std::vector<Window>&, const std::vector<int64_t>&);
 
 Backward backward(const Problem& problem, const std::vector<Window>& windows, const std::vector<double>& grad_y,
-                  const std::vector<double>& x, const std::vector<double>& y,
-                  const std::vector<int64_t>& winner) {
+                  const std::vector<double>& x, const std::vector<double>& y, const std::vector<int64_t>& winner) {
   const std::string_view method = method_name(problem.method);
   const double parameter = problem.param[0];
   const int64_t volume = problem.axis[0].in * problem.axis[1].in * problem.axis[2].in;

@@ -34,7 +34,6 @@ struct Backward {
 
 // Scatters each gradient over its window; winner as forward() gives it.
 Backward backward(const Problem& problem, const std::vector<Window>& windows, const std::vector<double>& grad_y,
-                  const std::vector<double>& x, const std::vector<double>& y,
-                  const std::vector<int64_t>& winner);
+                  const std::vector<double>& x, const std::vector<double>& y, const std::vector<int64_t>& winner);
 
 }  // namespace poolkit::reference

@@ -63,8 +63,7 @@ inline uint16_t encode(Format format, double value) {
   if (std::isnan(value)) return uint16_t(infinity | 1 << (format.mantissa_bits - 1));
   if (std::isinf(value)) return uint16_t(sign | infinity);
   const double magnitude = std::fabs(value);
-  const int exponent =
-      magnitude == 0 ? format.min_exponent() : std::max(std::ilogb(magnitude), format.min_exponent());
+  const int exponent = magnitude == 0 ? format.min_exponent() : std::max(std::ilogb(magnitude), format.min_exponent());
   const int steps = int(std::nearbyint(std::ldexp(magnitude, format.mantissa_bits - exponent)));
   // The implicit leading bit, and a carry out of the mantissa, add one to the exponent by themselves.
   const int encoded = ((exponent - format.min_exponent()) << format.mantissa_bits) + steps;
@@ -112,29 +111,20 @@ inline void store_real(DType dtype, const std::vector<double>& values, void* dat
 
 inline std::vector<int64_t> load_integer(DType dtype, const void* data, size_t count) {
   switch (dtype) {
-    case DType::i8:
-      return detail::widened<int8_t, int64_t>(data, count);
-    case DType::i16:
-      return detail::widened<int16_t, int64_t>(data, count);
-    case DType::i32:
-      return detail::widened<int32_t, int64_t>(data, count);
-    case DType::i64:
-      return detail::widened<int64_t, int64_t>(data, count);
-    default:
-      return detail::widened<uint8_t, int64_t>(data, count);
+    case DType::i8: return detail::widened<int8_t, int64_t>(data, count);
+    case DType::i16: return detail::widened<int16_t, int64_t>(data, count);
+    case DType::i32: return detail::widened<int32_t, int64_t>(data, count);
+    case DType::i64: return detail::widened<int64_t, int64_t>(data, count);
+    default: return detail::widened<uint8_t, int64_t>(data, count);
   }
 }
 
 inline void store_integer(DType dtype, const std::vector<int64_t>& values, void* data) {
   switch (dtype) {
-    case DType::i16:
-      return detail::narrowed<int16_t>(values, data);
-    case DType::i32:
-      return detail::narrowed<int32_t>(values, data);
-    case DType::i64:
-      return detail::narrowed<int64_t>(values, data);
-    default:
-      return detail::narrowed<uint8_t>(values, data);
+    case DType::i16: return detail::narrowed<int16_t>(values, data);
+    case DType::i32: return detail::narrowed<int32_t>(values, data);
+    case DType::i64: return detail::narrowed<int64_t>(values, data);
+    default: return detail::narrowed<uint8_t>(values, data);
   }
 }
 

@@ -3,6 +3,7 @@
 #include <string>
 #include <string_view>
 
+#include "core/parallel.h"
 #include "core/reference.h"
 #include "geometries.h"
 #include "guarded.h"
@@ -70,8 +71,7 @@ std::string difference(DType dtype, const void* got, const std::vector<double>& 
     const double a = values[i], e = expected[i];
     const bool same = std::isnan(e) ? std::isnan(a) : a == rounded[i] || std::fabs(a - e) <= tolerance[i];
     if (!same) {
-      return "[" + std::to_string(i) + "] is " + show(a) + ", expected " + show(e) + " within " +
-             show(tolerance[i]);
+      return "[" + std::to_string(i) + "] is " + show(a) + ", expected " + show(e) + " within " + show(tolerance[i]);
     }
   }
   return {};
@@ -148,8 +148,7 @@ class PoolTest {
         continue;
       }
       check(same(first->y, outputs[i].y), "y has other bits than under " + std::string(isa_name(0)));
-      check(same(first->grad_x, outputs[i].grad_x),
-            "grad_x has other bits than under " + std::string(isa_name(0)));
+      check(same(first->grad_x, outputs[i].grad_x), "grad_x has other bits than under " + std::string(isa_name(0)));
     }
   }
 
@@ -174,15 +173,14 @@ class PoolTest {
     int64_t packed[kWindowInts] = {geometry_.rank, int64_t(problem_.count), problem_.divisor};
     int64_t* next = packed + 3;
     for (const Axis& a : problem_.axis) {
-      for (const int64_t value : {a.in, a.out, a.kernel, a.stride, a.dilation, a.pad_low, a.pad_high})
-        *next++ = value;
+      for (const int64_t value : {a.in, a.out, a.kernel, a.stride, a.dilation, a.pad_low, a.pad_high}) *next++ = value;
     }
     const bool has_parameter = name_ == "lp" || name_ == "power_avg" || name_ == "avg_max";
     const Problem made = make_problem(problem_.method, problem_.dtype, problem_.outer, problem_.inner, packed,
                                       problem_.param, has_parameter ? 1 : 0);
-    bool equal = made.method == problem_.method && made.dtype == problem_.dtype &&
-                 made.outer == problem_.outer && made.inner == problem_.inner && made.count == problem_.count &&
-                 made.divisor == problem_.divisor && (!has_parameter || made.param[0] == problem_.param[0]);
+    bool equal = made.method == problem_.method && made.dtype == problem_.dtype && made.outer == problem_.outer &&
+                 made.inner == problem_.inner && made.count == problem_.count && made.divisor == problem_.divisor &&
+                 (!has_parameter || made.param[0] == problem_.param[0]);
     for (int i = 0; i < 3; ++i) {
       equal = equal && std::memcmp(&made.axis[i], &problem_.axis[i], sizeof(Axis)) == 0;
     }
@@ -270,11 +268,10 @@ class PoolTest {
     forward(problem_, x.data(), y.data(), nullptr, kSerial);
     check_output("y", forward_, y);
     output.y = copy(y);
-    for (const Parallel& parallel : {kPieces, kThreads}) {
+    for (const Parallel& parallel : {kPieces, kPoolThreads}) {
       y.poison();
       forward(problem_, x.data(), y.data(), nullptr, parallel);
       check(y.intact() && same(output.y, copy(y)), "y depends on how the work is split");
-      if (pick(0, 7)) break;  // threads are slow to start
     }
 
     const bool keeps = has_winners(problem_.method);
@@ -319,17 +316,15 @@ class PoolTest {
     std::copy(y_.begin(), y_.end(), static_cast<char*>(y.data()));
     grad_y.seal();
     y.seal();
-    for (const Parallel& parallel : {kSerial, kPieces, kThreads}) {
+    for (const Parallel& parallel : {kSerial, kPieces, kPoolThreads}) {
       grad_x.poison();
-      backward(problem_, grad_y.data(), needed & kNeedsX ? x.data() : nullptr,
-               needed & kNeedsY ? y.data() : nullptr, needed & kNeedsWinners ? winners.data() : nullptr,
-               grad_x.data(), parallel);
+      backward(problem_, grad_y.data(), needed & kNeedsX ? x.data() : nullptr, needed & kNeedsY ? y.data() : nullptr,
+               needed & kNeedsWinners ? winners.data() : nullptr, grad_x.data(), parallel);
       if (output.grad_x.empty()) {
         check_output("grad_x", backward_, grad_x);
         output.grad_x = copy(grad_x);
       }
       check(grad_x.intact() && same(output.grad_x, copy(grad_x)), "grad_x depends on how the work is split");
-      if (parallel.run == kPieces.run && pick(0, 7)) break;
     }
   }
 
@@ -338,8 +333,7 @@ class PoolTest {
     return Bytes(data, data + memory.bytes());
   }
   bool same(const Bytes& a, const Bytes& b) const {
-    return a.size() == b.size() &&
-           same_bits(problem_.dtype, a.data(), b.data(), a.size() / bytes(problem_.dtype));
+    return a.size() == b.size() && same_bits(problem_.dtype, a.data(), b.data(), a.size() / bytes(problem_.dtype));
   }
 
   Geometry geometry_;
@@ -363,8 +357,7 @@ void sweep_pools(int random_count) {
     const double planes = std::max(1.0, 60000 / std::max(geometry.work(), 1.0));
     for (int method = 0; method < method_count(); ++method) {
       for (const DType dtype : kDTypes) {
-        const int64_t inner =
-            std::min(inners[number++ % std::size(inners)], std::max<int64_t>(int64_t(planes), 2));
+        const int64_t inner = std::min(inners[number++ % std::size(inners)], std::max<int64_t>(int64_t(planes), 2));
         const int64_t few = std::min(int64_t(planes), pick(1, 5));
         const int64_t empty_batch = pick(0, 40) ? 1 : 0;
         for (const auto& [outer, lanes] : {std::pair{few, int64_t(1)}, {pick(1, 2) * empty_batch, inner}}) {

@@ -9,8 +9,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <thread>
-#include <vector>
+
+#include "core/parallel.h"
 
 namespace poolkit::test {
 namespace {
@@ -36,15 +36,6 @@ void run_pieces(int64_t size, int64_t grain, Body body, const void* context) {
   }
 }
 
-void run_threads(int64_t size, int64_t grain, Body body, const void* context) {
-  const int64_t piece = std::max({grain, (size + 2) / 3, int64_t(1)});
-  std::vector<std::thread> threads;
-  for (int64_t begin = 0; begin < size; begin += piece) {
-    threads.emplace_back(body, context, begin, std::min(begin + piece, size));
-  }
-  for (std::thread& thread : threads) thread.join();
-}
-
 void check_names() {
   current = "names";
   check(isa_count() > 0, "no instruction set");
@@ -57,8 +48,7 @@ void check_names() {
   const std::string last = isa();
   check(!set_isa("unheard-of") && isa() == last, "set_isa takes an unknown name");
   check(find_method("unheard-of") == -1, "find_method takes an unknown name");
-  for (int i = 0; i < method_count(); ++i)
-    check(find_method(method_name(i)) == i, "find_method and method_name");
+  for (int i = 0; i < method_count(); ++i) check(find_method(method_name(i)) == i, "find_method and method_name");
 }
 
 }  // namespace
@@ -70,11 +60,12 @@ void check(bool ok, const std::string& what) {
   if (!ok) std::printf("FAILED %s: %s\n", current.c_str(), what.c_str());
 }
 
-const Parallel kSerial = {run_serial}, kPieces = {run_pieces}, kThreads = {run_threads};
+const Parallel kSerial = {run_serial}, kPieces = {run_pieces};
 
 int run(int random_count) {
   for (const int signal : {SIGSEGV, SIGBUS, SIGILL, SIGFPE}) std::signal(signal, crashed);
   std::setvbuf(stdout, nullptr, _IOLBF, 0);
+  set_num_threads(3);
   check_names();
   sweep_unpools(random_count);
   sweep_pools(random_count);

@@ -20,9 +20,8 @@ inline double pick_real(double low, double high) {
   return std::uniform_real_distribution<double>(low, high)(random_bits);
 }
 
-extern const Parallel kSerial;   // in one piece
-extern const Parallel kPieces;   // in as many pieces as allowed, the last one first
-extern const Parallel kThreads;  // on three threads
+extern const Parallel kSerial;  // in one piece
+extern const Parallel kPieces;  // in as many pieces as allowed, the last one first
 
 void sweep_pools(int random_geometries);
 void sweep_unpools(int random_shapes);

@@ -5,6 +5,7 @@
 #include <set>
 #include <vector>
 
+#include "core/parallel.h"
 #include "guarded.h"
 #include "numbers.h"
 #include "sweep.h"
@@ -69,8 +70,7 @@ class UnpoolTest {
         for (int64_t i = 0; i < cells; ++i) writer[index_[(o * cells + i) * inner + c]] = i;
         for (int64_t v = 0; v < volume; ++v) {
           if (writer[v] < 0) continue;
-          const size_t from = ((o * cells + writer[v]) * inner + c) * size,
-                       to = ((o * volume + v) * inner + c) * size;
+          const size_t from = ((o * cells + writer[v]) * inner + c) * size, to = ((o * volume + v) * inner + c) * size;
           std::copy_n(&x_[from], size, &y[to]);
           std::copy_n(&grad_y_[to], size, &grad_x[from]);
         }
@@ -78,7 +78,7 @@ class UnpoolTest {
     }
     for (const Flush flush : {Flush::begin, Flush::end}) {
       const Inputs inputs(*this, flush);
-      for (const Parallel& parallel : {kSerial, kPieces, kThreads}) {
+      for (const Parallel& parallel : {kSerial, kPieces, kPoolThreads}) {
         Guarded got_y(y.size(), flush), got_grad_x(grad_x.size(), flush);
         check(!inputs.forward(got_y, parallel).found, "a good index is refused");
         check(equal(got_y, y), "y is wrong");
@@ -107,7 +107,7 @@ class UnpoolTest {
     }
     describe(" with an index of " + std::to_string(*bad.begin()));
     const Inputs inputs(*this, Flush::end);
-    for (const Parallel& parallel : {kSerial, kPieces, kThreads}) {
+    for (const Parallel& parallel : {kSerial, kPieces, kPoolThreads}) {
       Guarded y(grad_y_.size(), Flush::end), grad_x(x_.size(), Flush::end);
       const BadIndex forward = inputs.forward(y, parallel), backward = inputs.backward(grad_x, parallel);
       const bool impossible = problem_.volume == 0;  // then every index is bad

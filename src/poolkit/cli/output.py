@@ -11,12 +11,11 @@ if TYPE_CHECKING:
 
 
 def show_table(table: Table) -> None:
-    """Print a table; in a file or a pipe, as wide as it wants to be."""
+    """Print a table as wide as it wants to be: a terminal that is too narrow wraps it, and no number is cut."""
     from rich.console import Console
 
     console = Console(highlight=False, markup=False)
-    if not console.is_terminal:
-        console.width = max(console.width, Console(width=10_000).measure(table).maximum)
+    console.width = max(console.width, Console(width=10_000).measure(table).maximum)
     console.print(table)
 
 

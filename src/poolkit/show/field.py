@@ -45,8 +45,11 @@ class Field:
         """The smallest and the largest finite value, or None if there is none."""
         if self.values.dtype.kind != "f":
             return float(self.values.min()), float(self.values.max())
-        finite = self.values[np.isfinite(self.values)]
-        return (float(finite.min()), float(finite.max())) if finite.size else None
+        finite = np.isfinite(self.values)
+        if not finite.any():
+            return None
+        low = self.values.min(where=finite, initial=np.inf)
+        return float(low), float(self.values.max(where=finite, initial=-np.inf))
 
     def missing(self) -> int:
         """How many values are NaN or infinite."""

@@ -37,6 +37,7 @@ STYLE: dict[Any, Any] = {
     "ytick.labelcolor": "0.25",
     "text.parse_math": False,  # names of files may hold dollars
 }
+ROUND = (1, 2, 5, 10)  # steps from tick to tick
 NOT_FINITE = {"gray": "#c8503c"}  # where NaN and infinite values are; light grey in the other colours
 
 
@@ -163,8 +164,9 @@ def draw_map(place: Axes, panel: Panel, limits: Limits, subject: Subject) -> Non
     )
     place.set_xlabel(panel.axes[1].label)
     place.set_ylabel(panel.axes[0].label)
-    place.xaxis.set_major_locator(MaxNLocator(6, integer=subject.square))
-    place.yaxis.set_major_locator(MaxNLocator(8, integer=subject.square))
+    if subject.square:  # positions are whole numbers
+        place.xaxis.set_major_locator(MaxNLocator(6, steps=ROUND, integer=True))
+        place.yaxis.set_major_locator(MaxNLocator(8, steps=ROUND, integer=True))
     bar = place.inset_axes((1.03, 0, 0.035, 1))  # as high as the map, also where cells are squares
     label = "each channel" if subject.rgb else subject.unit
     place.figure.colorbar(ScalarMappable(scale, colours), cax=bar, label=label)
@@ -183,7 +185,7 @@ def draw_line(place: Axes, panel: Panel, limits: Limits, unit: str) -> None:
     place.plot(axis.first + cells * axis.step, values, color="#31688e", linewidth=0.9, marker=marker(panel))
     margin = (limits[1] - limits[0]) / 20
     place.set_ylim(limits[0] - margin, limits[1] + margin)
-    place.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    place.xaxis.set_major_locator(MaxNLocator(5, steps=ROUND, integer=True))
     place.set_xlabel(axis.label)
     place.set_ylabel(unit)
     place.grid(color="0.92", linewidth=0.6)

@@ -23,27 +23,22 @@ def table(subject: Subject, pooled: Sequence[Field], windows: str) -> Table:
     caption = "\n".join((*subject.notes, windows))
     result = Table(title=Text(subject.title, "bold"), caption=Text(caption), box=SIMPLE_HEAD, pad_edge=False)
     result.add_column("map", no_wrap=True)
-    for column in ("shape", "type", "values", "fewer", "bytes", "smaller", "range"):
+    for column in ("shape", "type", "bytes", "fewer\nvalues", "fewer\nbytes", "range"):
         result.add_column(column, justify="right", no_wrap=True)
 
     if subject.source is not None:
         name, shape, dtype = subject.source
-        count = math.prod(shape)
-        result.add_row(name, said(shape), str(dtype), f"{count:,}", "", f"{count * dtype.itemsize:,}", "", "")
+        result.add_row(name, said(shape), str(dtype), f"{math.prod(shape) * dtype.itemsize:,}")
     original = subject.field
     for field in (original, *pooled):
-        fewer, smaller = "", ""
-        if field is not original:
-            fewer = times(original.values.size, field.values.size)
-            smaller = times(original.values.nbytes, field.values.nbytes)
+        values, stored = field.values, original.values
+        fewer = (times(stored.size, values.size), times(stored.nbytes, values.nbytes))
         result.add_row(
             Text(field.name, "" if field is original else "bold"),
             said(field.shape),
-            str(field.values.dtype),
-            f"{field.values.size:,}",
-            fewer,
-            f"{field.values.nbytes:,}",
-            smaller,
+            str(values.dtype),
+            f"{values.nbytes:,}",
+            *(("", "") if field is original else fewer),
             limits(field, subject.unit),
         )
     return result
