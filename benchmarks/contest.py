@@ -24,6 +24,7 @@ class Result:
     layout: str
     timing: Timing | None
     wrong: str | None = None
+    refused: str | None = None
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Row:
     def best_other(self) -> tuple[str, float] | None:
         """The fastest of the peers that are neither poolkit nor plain torch, in any layout."""
         others = {
-            f"{r.peer} {r.layout}": r.timing.median / self.bound.median
+            f"{r.peer}{' ch.last' if r.layout == 'channels_last' else ''}": r.timing.median / self.bound.median
             for r in self.results
             if r.timing and r.peer not in (POOLKIT.name, TORCH.name)
         }
@@ -87,6 +88,7 @@ class Row:
                     "layout": r.layout,
                     "over_bound": self.over_bound(r.peer, r.layout),
                     "wrong": r.wrong,
+                    "refused": r.refused,
                     **(timing_as_dict(r.timing) if r.timing else {}),
                 }
                 for r in self.results
@@ -110,6 +112,7 @@ def contest(case: Case, direction: str, peers: Sequence[Peer], budget: float, fe
     inputs = verify.prepare(case, train=direction == "train")
     calls: dict[tuple[str, str], measure.Call] = {}
     wrong: dict[tuple[str, str], str | None] = {}
+    refused: list[Result] = []
     for peer in peers:
         function = peer.function(case)
         if function is None or (direction == "train" and not peer.trains):
@@ -117,13 +120,21 @@ def contest(case: Case, direction: str, peers: Sequence[Peer], budget: float, fe
         for layout in case.layer.layouts:
             if layout not in peer.layouts:
                 continue
-            call = (verify.train if direction == "train" else verify.forward)(function, inputs, layout)
+            call: measure.Call
+            check = call = verify.forward(function, inputs, layout)
             try:
-                result = call()
-            except NotImplementedError:  # for this dtype
+                fault = verify.fault(check(), inputs)
+                if direction == "train" and fault is None:
+                    step = call = verify.train(function, inputs, layout)
+                    fault = verify.fault(step(), inputs)
+            except RuntimeError as error:
+                # Not for this dtype or layout. Of poolkit itself no other reason is accepted.
+                if peer.name == POOLKIT.name and not isinstance(error, NotImplementedError):
+                    raise
+                refused.append(Result(peer.name, layout, None, refused=str(error)))
                 continue
-            wrong[peer.name, layout] = verify.fault(result, inputs)
-            if wrong[peer.name, layout] is None:
+            wrong[peer.name, layout] = fault
+            if fault is None:
                 calls[peer.name, layout] = call
     number_of_bytes = inputs.number_of_bytes
     bound = measure.copying(number_of_bytes, getattr(torch, case.dtype))
@@ -131,4 +142,4 @@ def contest(case: Case, direction: str, peers: Sequence[Peer], budget: float, fe
     named = {" ".join(key): call for key, call in calls.items()}
     timings = measure.measure({"copy": bound, **named}, budget, fewest_rounds)
     results = tuple(Result(*key, timings.get(" ".join(key)), fault) for key, fault in wrong.items())
-    return Row(case, direction, number_of_bytes, timings["copy"], results)
+    return Row(case, direction, number_of_bytes, timings["copy"], (*results, *refused))

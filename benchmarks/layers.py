@@ -155,10 +155,10 @@ def parse_options(layer: Layer, text: str) -> Layer:
         else:
             values.append(word)
     if "goal" in options:
-        forward, train = (float(value) for value in options["goal"])
-        if not (0 < forward < math.inf and 0 < train < math.inf):
-            raise LayerError(f"goals must be positive, but got {forward} {train}")
-        layer = replace(layer, goals=(forward, train))
+        goals = [float(value) for value in options["goal"]]
+        if len(goals) != 2 or not all(0 < goal < math.inf for goal in goals):
+            raise LayerError(f"goal needs two positive numbers, but got {' '.join(options['goal'])!r}")
+        layer = replace(layer, goals=(goals[0], goals[1]))
     if "dtype" in options:
         layer = replace(layer, dtypes=known("dtype", options["dtype"], DTYPES))
     if "layout" in options:

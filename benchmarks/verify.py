@@ -89,7 +89,7 @@ def forward(function: Function, inputs: Inputs, layout: str) -> Callable[[], Ten
 def train(function: Function, inputs: Inputs, layout: str) -> Callable[[], tuple[Tensor, Tensor]]:
     """Forward and backward: the output and the gradient of the input."""
     assert inputs.grad is not None
-    x = in_layout(inputs.x, layout).requires_grad_()
+    x = in_layout(inputs.x, layout).detach().requires_grad_()
     grad = in_layout(inputs.grad, layout)
 
     def step() -> tuple[Tensor, Tensor]:

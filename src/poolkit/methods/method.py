@@ -106,6 +106,8 @@ class Method:
     samples: tuple[Mapping[str, Any], ...] = ({},)
     #: Parameter sets that must be refused.
     invalid: tuple[Mapping[str, Any], ...] = ()
+    #: The steps of a call, from whether its padding is a name and its parameters in order; checked and remembered.
+    plan: Callable[..., tuple[Step, ...]] = dataclasses.field(init=False, repr=False, compare=False)
 
     @property
     def leading(self) -> tuple[Param, ...]:
@@ -115,9 +117,7 @@ class Method:
     def trailing(self) -> tuple[Param, ...]:
         return tuple(p for p in self.params if not p.leading)
 
-    @functools.cached_property
-    def plan(self) -> Callable[..., tuple[Step, ...]]:
-        """Steps of a call by its parameter values in the order of `params`, checked and remembered."""
+    def __post_init__(self) -> None:
         names = [p.name for p in self.params]
 
         def plan(named_padding: bool, *values: Any) -> tuple[Step, ...]:
@@ -132,4 +132,4 @@ class Method:
             except TypeError:  # unhashable: say what is wrong with it
                 return plan(named_padding, *values)
 
-        return look_up
+        object.__setattr__(self, "plan", look_up)
