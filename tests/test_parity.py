@@ -100,7 +100,9 @@ def test_samples(op: Any, dtype: torch.dtype) -> None:
         for one, other in zip(actual, expected, strict=True):
             assert (one.dtype, one.shape) == (other.dtype, other.shape), said
             rounding = {"rtol": 0.0, "atol": 0.0} if exact else {"rtol": None, "atol": None}
-            torch.testing.assert_close(one, other, **rounding, equal_nan=True, msg=lambda text: f"{said}\n{text}")
+            torch.testing.assert_close(
+                one, other, **rounding, equal_nan=True, msg=lambda text, said=said: f"{said}\n{text}"
+            )
             if mine.is_contiguous() or not CHANNELS_LAST_LOST_BY_TORCH.search(op.name):
                 assert arrangement(one) == arrangement(other), said
         assert actual[0].requires_grad == expected[0].requires_grad, said
@@ -109,7 +111,9 @@ def test_samples(op: Any, dtype: torch.dtype) -> None:
             upstream = torch.randn(expected[0].shape).to(dtype)
             (gradient,) = torch.autograd.grad(actual[0], mine, upstream)
             torch.testing.assert_close(
-                gradient, gradient_of_torch(op, sample, upstream), msg=lambda text: f"{said}: gradient\n{text}"
+                gradient,
+                gradient_of_torch(op, sample, upstream),
+                msg=lambda text, said=said: f"{said}: gradient\n{text}",
             )
     assert count > 0
 
