@@ -52,7 +52,8 @@ struct Offence {
 }  // namespace
 
 void indices(const Problem& p, const void* winners, int64_t* out, Parallel parallel) {
-  // The original axes, not the simplified ones: offsets are row-major in either.
+  if (p.outer == 0 || p.inner == 0) return;
+  // Offsets are row-major over the original axes and over the simplified ones alike.
   const Plan& plan = plan_for(p);
   const AxisPlan &d = plan.depth, &h = plan.height, &w = plan.width;
   const int64_t inner = plan.problem.inner;
