@@ -27,6 +27,7 @@ NOT_COVERED = {
 OTHER_WORDS = {
     "internal error": "output_size must be [23]",  # torch's text when output_size is empty
 }
+ROUGH_IN_HALF_PRECISION = "nn.functional.adaptive_avg_pool3d"  # torch adds up in the dtype, we in single precision
 CHANNELS_LAST_LOST_BY_TORCH = re.compile(r"(avg_pool3d|adaptive_\w+_pool3d)$")  # ours keep the arrangement
 
 # ----------------------------------------------------------------------------------------- harness
@@ -93,6 +94,8 @@ def test_samples(op: Any, dtype: torch.dtype) -> None:
         mine = sample.input.detach().clone().requires_grad_(differentiable)
         theirs = sample.input.detach().clone().requires_grad_(differentiable)
         expected = outputs(op(theirs, *sample.args, **sample.kwargs))
+        if op.name == ROUGH_IN_HALF_PRECISION and dtype.itemsize == 2:
+            expected = (op(theirs.float(), *sample.args, **sample.kwargs).to(dtype),)
         actual = outputs(ours(op)(mine, *sample.args, **sample.kwargs))
         said = f"{op.name} {tuple(mine.shape)} {mine.stride()} {sample.args} {sample.kwargs}"
 
