@@ -61,7 +61,7 @@ def test_equals_the_torch_front(name: str, rank: int, dtype: type) -> None:
         assert y.dtype == x.dtype
         np.testing.assert_array_equal(y, expected)
         last = getattr(pooling, function)(np.moveaxis(x, 1, -1), **params, **arguments, data_format="channels_last")
-        np.testing.assert_allclose(last, np.moveaxis(y, 1, -1), rtol=1e-3 if dtype == np.float16 else 1e-6)
+        np.testing.assert_allclose(last, np.moveaxis(y, 1, -1), rtol=2e-3 if dtype == np.float16 else 1e-5, atol=1e-6)
 
 
 def test_indices_and_unpooling() -> None:

@@ -89,13 +89,16 @@ def test_samples(op: Any, dtype: torch.dtype) -> None:
     differentiable = dtype.is_floating_point
     exact = bool(EXACT.search(op.name))
     count = 0
-    for sample in op.sample_inputs("cpu", dtype):
+    for sample in op.sample_inputs_func(op, "cpu", dtype, requires_grad=False):
         count += 1
         mine = sample.input.detach().clone().requires_grad_(differentiable)
         theirs = sample.input.detach().clone().requires_grad_(differentiable)
         expected = outputs(op(theirs, *sample.args, **sample.kwargs))
         if op.name == ROUGH_IN_HALF_PRECISION and dtype.itemsize == 2:
             expected = (op(theirs.float(), *sample.args, **sample.kwargs).to(dtype),)
+        if "adaptive_avg_pool3d" in op.name and dtype in (torch.float16, torch.bfloat16):
+            # torch adds up in the half type itself here: hold ours against its exact value.
+            expected = [y.to(dtype) for y in outputs(op(theirs.double(), *sample.args, **sample.kwargs))]
         actual = outputs(ours(op)(mine, *sample.args, **sample.kwargs))
         said = f"{op.name} {tuple(mine.shape)} {mine.stride()} {sample.args} {sample.kwargs}"
 

@@ -43,6 +43,9 @@ def explain(input: Tensor, method: str, *, backward: bool | None = None, **argum
         if why is not None:
             lines.append(f"{step.kernel}: reference; {why}")
             continue
+        if input.device.type == "meta":
+            lines.append(f"{step.kernel}: shapes only; the input is on the meta device")
+            continue
         winners = backward and "winner" in methods.METHODS[step.kernel].gradient
         packed = geometry.pack(windows, step.counting, step.divisor)
         lines.append(
