@@ -101,12 +101,26 @@ NUMPY_UNPOOL = """def max_unpool{rank}d(
 """
 
 
+NUMPY_REST = """def explain(
+    input: Array,
+    method: str,
+    *,
+    data_format: str = "channels_first",
+    return_indices: bool = False,
+    **arguments: Any,
+) -> str: ...
+def get_num_threads() -> int: ...
+def set_num_threads(num_threads: int) -> None: ...
+"""
+
+
 def numpy_stub() -> str:
     parts = [HEADER, NUMPY_IMPORTS]
     for f in functions():
         arguments = signature(f.arguments + NUMPY_ARGUMENTS, stub=True).replace("torch.dtype", "npt.DTypeLike")
         parts.append(f"def {f.name}(input: Array, {arguments}) -> {f.returns.replace('Tensor', 'Array')}: ...\n")
     parts += [NUMPY_UNPOOL.format(rank=rank) for rank in RANKS]
+    parts.append(NUMPY_REST)
     return "".join(parts)
 
 

@@ -1,76 +1,107 @@
 #include "parallel.h"
 
+#include <pthread.h>
 #include <sched.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <cstdlib>
 #include <mutex>
+#include <system_error>
 #include <thread>
+#include <vector>
 
 namespace poolkit {
 namespace {
 
+// One call: pieces of [0, size) that the caller and up to `seats` helpers take one after the other.
 struct Job {
   int64_t size, piece;
   void (*body)(const void* context, int64_t begin, int64_t end);
   const void* context;
+  int64_t seats;
+  int helpers = 0;
   std::atomic<int64_t> next{0};
 
   void work() {
-    for (int64_t begin; (begin = next.fetch_add(piece)) < size;) body(context, begin, std::min(size, begin + piece));
+    for (int64_t begin; (begin = next.fetch_add(piece, std::memory_order_relaxed)) < size;) {
+      body(context, begin, std::min(size, begin + piece));
+    }
   }
 };
 
 class Pool {
  public:
-  // False if another caller has the pool.
-  bool run(Job& job, int helpers) {
-    std::unique_lock<std::mutex> busy(busy_, std::try_to_lock);
-    if (!busy.owns_lock()) return false;
+  void run(Job& job) {
+    const int64_t wanted = job.seats;
     {
       std::lock_guard<std::mutex> lock(mutex_);
-      for (; started_ < helpers; ++started_) std::thread(&Pool::serve, this, started_).detach();
-      job_ = &job;
-      wanted_ = working_ = helpers;
-      ++round_;
+      start(wanted);
+      jobs_.push_back(&job);
     }
-    wake_.notify_all();
+    for (int64_t i = 0; i < wanted; ++i) wake_.notify_one();
     job.work();
+    // Whoever has not come by now finds nothing to do; only those at work are waited for.
     std::unique_lock<std::mutex> lock(mutex_);
-    done_.wait(lock, [this] { return working_ == 0; });
-    job_ = nullptr;
-    return true;
+    std::erase(jobs_, &job);
+    left_.wait(lock, [&] { return job.helpers == 0; });
   }
 
  private:
-  void serve(int index) {
-    uint64_t seen = 0;
-    std::unique_lock<std::mutex> lock(mutex_);
-    for (;;) {
-      wake_.wait(lock, [&] { return round_ != seen && job_ != nullptr; });
-      seen = round_;
-      if (index >= wanted_) continue;
-      Job* job = job_;
-      lock.unlock();
-      job->work();
-      lock.lock();
-      if (--working_ == 0) done_.notify_one();
+  // Where no more threads are to be had, those that there are do the work.
+  void start(int64_t wanted) {
+    try {
+      for (; threads_ < wanted; ++threads_) std::thread(&Pool::serve, this).detach();
+    } catch (const std::system_error&) {
     }
   }
 
-  std::mutex busy_, mutex_;
-  std::condition_variable wake_, done_;
-  Job* job_ = nullptr;
-  int started_ = 0, wanted_ = 0, working_ = 0;
-  uint64_t round_ = 0;
+  void serve() {
+    std::unique_lock<std::mutex> lock(mutex_);
+    for (;;) {
+      Job* job = nullptr;
+      wake_.wait(lock, [&] { return (job = open_job()) != nullptr; });
+      --job->seats;
+      ++job->helpers;
+      lock.unlock();
+      job->work();
+      lock.lock();
+      if (--job->helpers == 0) left_.notify_all();
+    }
+  }
+
+  Job* open_job() const {
+    const auto found = std::find_if(jobs_.begin(), jobs_.end(), [](const Job* job) { return job->seats > 0; });
+    return found == jobs_.end() ? nullptr : *found;
+  }
+
+  std::mutex mutex_;
+  std::condition_variable wake_, left_;
+  std::vector<Job*> jobs_;
+  int64_t threads_ = 0;
 };
+
+// Never destroyed: its threads may still wait when the process ends.
+std::atomic<Pool*> current{nullptr};
+
+// Threads do not survive a fork, and a lock may be held there for ever: the child gets a pool of its own.
+[[maybe_unused]] const int at_fork = pthread_atfork(nullptr, nullptr, [] { current.store(nullptr); });
+
+Pool& pool() {
+  Pool* found = current.load();
+  if (found == nullptr) {
+    Pool* fresh = new Pool;
+    if (current.compare_exchange_strong(found, fresh)) return *fresh;
+    delete fresh;  // another thread was quicker
+  }
+  return *found;
+}
 
 int default_threads() {
   if (const char* wanted = std::getenv("POOLKIT_NUM_THREADS")) {
-    if (const int threads = std::atoi(wanted); threads >= 1) return threads;
+    const long threads = std::strtol(wanted, nullptr, 10);
+    if (threads >= 1) return int(std::min<long>(threads, kMostThreads));
   }
 #if defined(__linux__)
   cpu_set_t usable;
@@ -79,41 +110,26 @@ int default_threads() {
   return std::max(1, int(std::thread::hardware_concurrency()));
 }
 
-std::atomic<int>& threads() {
-  static std::atomic<int> count{default_threads()};
-  return count;
-}
-
-// Threads do not survive a fork, so a child gets a pool of its own. Pools are never destroyed: their threads
-// may still wait when the process ends.
-Pool& pool() {
-  static std::mutex mutex;
-  static Pool* current = nullptr;
-  static pid_t owner = 0;
-  std::lock_guard<std::mutex> lock(mutex);
-  if (current == nullptr || owner != getpid()) {
-    current = new Pool;
-    owner = getpid();
-  }
-  return *current;
-}
+std::atomic<int> threads{default_threads()};
 
 void run(int64_t size, int64_t grain, void (*body)(const void*, int64_t, int64_t), const void* context) {
-  const int64_t pieces = grain > 0 ? (size + grain - 1) / grain : size;
-  const int64_t helpers = std::min<int64_t>(num_threads(), pieces) - 1;
-  if (helpers > 0) {
-    // Several pieces a thread even out what the machine does meanwhile.
-    const int64_t piece = std::max<int64_t>(grain, (size + 4 * helpers + 3) / (4 * (helpers + 1)));
-    Job job{size, piece, body, context};
-    if (pool().run(job, int(helpers))) return;
+  grain = std::max<int64_t>(1, grain);
+  const int64_t pieces = size / grain + (size % grain != 0);
+  const int64_t workers = std::min<int64_t>(num_threads(), pieces);
+  if (workers <= 1) {
+    if (size > 0) body(context, 0, size);
+    return;
   }
-  body(context, 0, size);
+  // Several pieces a thread even out what the machine does meanwhile.
+  const int64_t piece = std::max(grain, (size + 4 * workers - 1) / (4 * workers));
+  Job job{size, piece, body, context, workers - 1};
+  pool().run(job);
 }
 
 }  // namespace
 
-int num_threads() { return threads().load(); }
-void set_num_threads(int count) { threads().store(count); }
+int num_threads() { return threads.load(std::memory_order_relaxed); }
+void set_num_threads(int count) { threads.store(std::clamp(count, 1, kMostThreads), std::memory_order_relaxed); }
 
 const Parallel kPoolThreads = {run};
 

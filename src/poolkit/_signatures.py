@@ -132,8 +132,14 @@ def _source(name: str, method: Method, form: Form, rank: int, arguments: tuple[A
 
 #: What the NumPy functions take besides.
 NUMPY_ARGUMENTS = (
-    Argument("data_format", "str", "channels_first", "'channels_first' or 'channels_last'", keyword_only=True),
-    Argument("out", "Array | None", None, "an array for the result", keyword_only=True),
+    Argument(
+        "data_format",
+        "str",
+        "channels_first",
+        "'channels_first', or 'channels_last' for inputs whose last axis holds the channels",
+        keyword_only=True,
+    ),
+    Argument("out", "Array | None", None, "an array for the result, which is filled and returned", keyword_only=True),
 )
 
 

@@ -105,3 +105,13 @@ def max_unpool3d(
     data_format: str = "channels_first",
     out: Array | None = None,
 ) -> Array: ...
+def explain(
+    input: Array,
+    method: str,
+    *,
+    data_format: str = "channels_first",
+    return_indices: bool = False,
+    **arguments: Any,
+) -> str: ...
+def get_num_threads() -> int: ...
+def set_num_threads(num_threads: int) -> None: ...
