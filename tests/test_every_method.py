@@ -354,7 +354,7 @@ def test_channels_last_stays(name: str, rank: int, form: str) -> None:
     y, expected = solve(name, problem, last, **params), solve(name, problem, first, **params)
     assert y.is_contiguous(memory_format=layout)
     assert expected.is_contiguous()
-    torch.testing.assert_close(y, expected, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(y, expected, rtol=1e-6, atol=1e-5)  # sums of a whole volume may cancel
     gradient = torch.randn_like(expected)
     for given_gradient in (gradient, gradient.contiguous(memory_format=layout)):
         last.grad = first.grad = None

@@ -7,6 +7,11 @@
 #include <torch/headeronly/core/ScalarType.h>
 #include <torch/headeronly/util/Exception.h>
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <tuple>
@@ -147,8 +152,23 @@ struct Geometry {
   }
 };
 
+// Fresh memory comes page by page at its first touch, which takes longer than the pooling; in huge pages it comes
+// 512 times faster. Where the memory has been touched before, this does nothing.
+void advise_huge_pages([[maybe_unused]] void* data, [[maybe_unused]] size_t bytes) {
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+  constexpr size_t kHuge = size_t{2} << 20;
+  if (bytes < 2 * kHuge) return;
+  const auto begin = (reinterpret_cast<uintptr_t>(data) + kHuge - 1) / kHuge * kHuge;
+  const auto end = (reinterpret_cast<uintptr_t>(data) + bytes) / kHuge * kHuge;
+  madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);  // advice: no harm if it is not taken
+#endif
+}
+
 Tensor allocate(const std::vector<int64_t>& sizes, ScalarType dtype, bool channels_last, int rank) {
-  return torch::stable::empty(sizes, dtype, std::nullopt, std::nullopt, std::nullopt, format_of(channels_last, rank));
+  Tensor fresh =
+      torch::stable::empty(sizes, dtype, std::nullopt, std::nullopt, std::nullopt, format_of(channels_last, rank));
+  advise_huge_pages(fresh.data_ptr(), size_t(fresh.numel()) * fresh.element_size());
+  return fresh;
 }
 
 ScalarType winner_type(int bytes) {
@@ -203,8 +223,7 @@ Tensor pool_backward(Tensor grad, std::optional<Tensor> x, std::optional<Tensor>
   };
   const void* x_data = operand(x, poolkit::kNeedsX, false, grad.element_size());
   const void* y_data = operand(y, poolkit::kNeedsY, true, grad.element_size());
-  const void* winner_data =
-      operand(winners, poolkit::kNeedsWinners, true, size_t(poolkit::winner_bytes(problem)));
+  const void* winner_data = operand(winners, poolkit::kNeedsWinners, true, size_t(poolkit::winner_bytes(problem)));
   const Tensor grad_y = dense(grad, channels_last, rank);
   const auto floating = grad.scalar_type();
   STD_TORCH_CHECK(floating == ScalarType::Float || floating == ScalarType::Double || floating == ScalarType::Half ||

@@ -7,9 +7,9 @@
 #include "kernels.h"
 
 #if defined(POOLKIT_ISAS_X86)
-#define POOLKIT_ISAS(ISA)                                                          \
-  ISA(x86_64_v2, "x86-64-v2", __builtin_cpu_supports("x86-64-v2"))                 \
-  ISA(x86_64_v3, "x86-64-v3", __builtin_cpu_supports("x86-64-v3"))                 \
+#define POOLKIT_ISAS(ISA)                                          \
+  ISA(x86_64_v2, "x86-64-v2", __builtin_cpu_supports("x86-64-v2")) \
+  ISA(x86_64_v3, "x86-64-v3", __builtin_cpu_supports("x86-64-v3")) \
   ISA(x86_64_v4, "x86-64-v4", __builtin_cpu_supports("x86-64-v4"))
 #elif defined(POOLKIT_ISA_AARCH64)
 #define POOLKIT_ISAS(ISA) ISA(aarch64, "aarch64", true)
@@ -19,22 +19,20 @@
 
 namespace poolkit {
 
+#define POOLKIT_TABLE(dtype) extern const Kernels kernels_##dtype;
 #define POOLKIT_DECLARE(space, name, available) \
   namespace space {                             \
-  extern const Kernels kernels;                 \
-  extern const MethodInfo methods[];            \
-  extern const int method_count;                \
+  POOLKIT_DTYPES(POOLKIT_TABLE)                 \
   }
 POOLKIT_ISAS(POOLKIT_DECLARE)
 #undef POOLKIT_DECLARE
+#undef POOLKIT_TABLE
 
 namespace {
 
 struct Isa {
   const char* name;
-  const Kernels* kernels;
-  const MethodInfo* methods;
-  const int* method_count;
+  const Kernels* (*kernels)(DType);
 };
 
 // What this build has and this machine runs, lowest first.
@@ -43,10 +41,21 @@ struct Isas {
   int count = 0;
 
   Isas() {
-#define POOLKIT_LIST(space, name, available) \
-  if (available) list[count++] = {name, &space::kernels, space::methods, &space::method_count};
+#define POOLKIT_CASE(dtype) \
+  case DType::dtype: return &kernels_##dtype;
+#define POOLKIT_LIST(space, name, available)          \
+  if (available) {                                    \
+    list[count++] = {name, [](DType dtype) {          \
+                       using namespace space;         \
+                       switch (dtype) {               \
+                         POOLKIT_DTYPES(POOLKIT_CASE) \
+                         default: return &kernels_u8; \
+                       }                              \
+                     }};                              \
+  }
     POOLKIT_ISAS(POOLKIT_LIST)
 #undef POOLKIT_LIST
+#undef POOLKIT_CASE
   }
 };
 
@@ -72,6 +81,7 @@ std::atomic<int>& chosen() {
 }
 
 const Isa& active() { return isas().list[chosen().load(std::memory_order_relaxed)]; }
+const Kernels& kernels_for(DType dtype) { return *active().kernels(dtype); }
 
 // Scratch of a worker thread: grows, and is kept for the next call.
 class Scratch {
@@ -136,6 +146,12 @@ void run(const Job<Call>& job, const Tiling& tiling, Parallel parallel) {
       &job);
 }
 
+BackwardWalker backward_walker(const Plan& plan) {
+  if (plan.apart) return BackwardWalker::expand;
+  const bool scatters = methods[plan.problem.method].scatters && !plan.gathers;
+  return scatters ? BackwardWalker::scatter : BackwardWalker::gather;
+}
+
 bool is_empty(const Problem& p) {
   int64_t outputs = p.outer * p.inner;
   for (const Axis& a : p.axis) outputs *= a.out != 0;
@@ -151,9 +167,9 @@ int find_method(const char* name) {
   return -1;
 }
 
-int method_count() { return *isas().list[0].method_count; }
-const char* method_name(int method) { return isas().list[0].methods[method].name; }
-int needs(int method) { return isas().list[0].methods[method].needs; }
+int method_count() { return kMethods; }
+const char* method_name(int method) { return methods[method].name; }
+int needs(int method) { return methods[method].needs; }
 bool has_winners(int method) { return (needs(method) & kNeedsWinners) != 0; }
 
 Problem make_problem(int method, DType dtype, int64_t outer, int64_t inner, const int64_t* windows,
@@ -174,7 +190,7 @@ Problem make_problem(int method, DType dtype, int64_t outer, int64_t inner, cons
 }
 
 const char* refusal(const Problem& p) {
-  if (active().kernels->forward(p.method, p.dtype, false) == nullptr) return "no kernel for this method and dtype";
+  if (kernels_for(p.dtype).forward(p.method, false) == nullptr) return "no kernel for this method and dtype";
   for (const Axis& a : p.axis) {
     if (a.in < 0 || a.out < 0 || a.kernel < 0 || a.stride < 1 || a.dilation < 1) return "malformed windows";
     if (a.in == 0 && a.out > 0) return "windows over an empty axis";
@@ -200,7 +216,7 @@ void forward(const Problem& p, const void* x, void* y, void* winners, Parallel p
   int64_t cells = p.outer * p.inner;
   for (const Axis& a : p.axis) cells *= a.in;
   const ForwardCall call{&plan, x, y, winners, static_cast<const char*>(x) + cells * size_of(p.dtype)};
-  run(Job<ForwardCall>{call, active().kernels->forward(p.method, p.dtype, winners != nullptr)}, plan.forward, parallel);
+  run(Job<ForwardCall>{call, kernels_for(p.dtype).forward(p.method, winners != nullptr)}, plan.forward, parallel);
 }
 
 void backward(const Problem& p, const void* grad_y, const void* x, const void* y, const void* winners, void* grad_x,
@@ -213,10 +229,17 @@ void backward(const Problem& p, const void* grad_y, const void* x, const void* y
     return;
   }
   const Plan& plan = plan_for(p);
+  static const int sum = find_method("sum");
+  Problem adjoint;
+  if (methods[p.method].linear && find_adjoint(plan, p, sum, &adjoint)) {
+    return forward(adjoint, grad_y, grad_x, nullptr, parallel);
+  }
   const BackwardCall call{&plan, grad_y, x, y, winners, grad_x};
-  const bool scatters = active().methods[p.method].scatters;
-  run(Job<BackwardCall>{call, active().kernels->backward(p.method, p.dtype)}, scatters ? plan.scatter : plan.backward,
-      parallel);
+  const BackwardWalker walker = backward_walker(plan);
+  const Tiling& tiling = walker == BackwardWalker::expand    ? plan.expand
+                         : walker == BackwardWalker::scatter ? plan.scatter
+                                                             : plan.backward;
+  run(Job<BackwardCall>{call, kernels_for(p.dtype).backward(p.method, walker)}, tiling, parallel);
 }
 
 const char* isa() { return active().name; }
@@ -237,18 +260,30 @@ void explain(const Problem& p, bool with_winners, char* text, size_t size) {
   }
   const Plan& plan = plan_for(p);
   const AxisPlan& w = plan.width;
-  const char* horizontal = w.trivial              ? "none"
+  const char* vertical = plan.runs ? "none" : plan.slides ? "shared rows" : "rows";
+  const char* horizontal = plan.runs                ? "whole planes"
+                           : w.trivial              ? "none"
+                           : plan.doubles           ? "shared taps"
                            : plan.problem.inner > 1 ? "taps across channels"
                            : w.regular              ? "taps along width"
                                                     : "runs along width";
+  Problem adjoint;
+  const char* backward = "gather";
+  if (methods[p.method].linear && find_adjoint(plan, p, find_method("sum"), &adjoint)) {
+    backward = "forward of the gradients";
+  } else if (backward_walker(plan_for(p)) != BackwardWalker::gather) {
+    backward = backward_walker(plan_for(p)) == BackwardWalker::expand ? "expand" : "scatter";
+  }
+  const Plan& found = plan_for(p);
   std::snprintf(text, size,
-                "isa %s; axes %lldx%lldx%lld -> %lldx%lldx%lld, outer %lld, inner %lld; vertical rows (up to %lld), "
-                "horizontal %s (up to %lld); %lld units, tile %lld, grain %lld; winners %d bytes",
-                active().name, (long long)plan.depth.in, (long long)plan.height.in, (long long)w.in,
-                (long long)plan.depth.out, (long long)plan.height.out, (long long)w.out, (long long)plan.problem.outer,
-                (long long)plan.problem.inner, (long long)(plan.depth.kernel * plan.height.kernel), horizontal,
-                (long long)w.kernel, (long long)plan.forward.units, (long long)plan.forward.tile,
-                (long long)plan.forward.grain, with_winners ? plan.winner_bytes : 0);
+                "isa %s; axes %lldx%lldx%lld -> %lldx%lldx%lld, outer %lld, inner %lld; vertical %s (up to %lld), "
+                "horizontal %s (up to %lld); %lld units, tile %lld, grain %lld; winners %d bytes; backward %s",
+                active().name, (long long)found.depth.in, (long long)found.height.in, (long long)found.width.in,
+                (long long)found.depth.out, (long long)found.height.out, (long long)found.width.out,
+                (long long)found.problem.outer, (long long)found.problem.inner, vertical,
+                (long long)(found.depth.kernel * found.height.kernel), horizontal, (long long)found.width.kernel,
+                (long long)found.forward.units, (long long)found.forward.tile, (long long)found.forward.grain,
+                with_winners ? found.winner_bytes : 0, backward);
 }
 
 }  // namespace poolkit

@@ -1,42 +1,72 @@
-// All kernels of one instruction set. Compiled once per instruction set, with POOLKIT_ISA_NAMESPACE naming
-// it; everything inside has internal linkage, so that no object can lend its code to another.
+// The kernels of one instruction set for one storage type: compiled once for each pair, with
+// POOLKIT_ISA_NAMESPACE naming the set and POOLKIT_DTYPE the type. Everything inside has internal
+// linkage, so that no object can lend its code to another.
 #include "kernels.h"
 
 #include "reducers.h"
 #include "walkers/backward.h"
+#include "walkers/expand.h"
 #include "walkers/forward.h"
 #include "walkers/scatter.h"
+
+#define POOLKIT_JOIN(a, b) a##b
+#define POOLKIT_KERNELS(dtype) POOLKIT_JOIN(kernels_, dtype)
 
 namespace poolkit::POOLKIT_ISA_NAMESPACE {
 namespace {
 
-// Calls f(storage type) for the runtime type.
-template <class F>
-auto with_type(DType dtype, F f) {
-  switch (dtype) {
-    case DType::f32: return f(float());
-    case DType::f64: return f(double());
-    case DType::f16: return f(half());
-    case DType::bf16: return f(bfloat());
-    case DType::i8: return f(int8_t());
-    case DType::i16: return f(int16_t());
-    case DType::i32: return f(int32_t());
-    case DType::i64: return f(int64_t());
-    default: return f(uint8_t());  // u8, and bool as 0 or 1
-  }
-}
+template <DType dtype>
+struct StorageOf;
+template <>
+struct StorageOf<DType::f32> {
+  using type = float;
+};
+template <>
+struct StorageOf<DType::f64> {
+  using type = double;
+};
+template <>
+struct StorageOf<DType::f16> {
+  using type = half;
+};
+template <>
+struct StorageOf<DType::bf16> {
+  using type = bfloat;
+};
+template <>
+struct StorageOf<DType::u8> {
+  using type = uint8_t;
+};
+template <>
+struct StorageOf<DType::i8> {
+  using type = int8_t;
+};
+template <>
+struct StorageOf<DType::i16> {
+  using type = int16_t;
+};
+template <>
+struct StorageOf<DType::i32> {
+  using type = int32_t;
+};
+template <>
+struct StorageOf<DType::i64> {
+  using type = int64_t;
+};
+
+using T = StorageOf<DType::POOLKIT_DTYPE>::type;
+
+template <class Method>
+constexpr bool kHasWinners = (Method::kNeeds & kNeedsWinners) != 0;
 
 template <class Method, bool with_winners>
-ForwardKernel forward_of(DType dtype) {
-  return with_type(dtype, [](auto value) -> ForwardKernel {
-    using T = decltype(value);
-    using R = typename Method::template Reducer<T, with_winners>;
-    if constexpr (R::kSupported) {
-      return run_forward<T, R>;
-    } else {
-      return nullptr;
-    }
-  });
+ForwardKernel forward_of() {
+  using R = typename Method::template Reducer<T, with_winners>;
+  if constexpr (R::kSupported) {
+    return run_forward<T, R>;
+  } else {
+    return nullptr;
+  }
 }
 
 template <class R, int needs>
@@ -46,19 +76,15 @@ struct WithNeeds : R {
 };
 
 template <class Method>
-BackwardKernel backward_of(DType dtype) {
-  return with_type(dtype, [](auto value) -> BackwardKernel {
-    using T = decltype(value);
-    constexpr bool with_winners = (Method::kNeeds & kNeedsWinners) != 0;
-    using R = WithNeeds<typename Method::template Reducer<T, with_winners>, Method::kNeeds>;
-    if constexpr (!R::kSupported || !kIsFloat<T>) {
-      return nullptr;
-    } else if constexpr (Method::kScatters) {
-      return run_scatter<T>;
-    } else {
-      return run_backward<T, R>;
-    }
-  });
+BackwardKernel backward_of(BackwardWalker walker) {
+  using R = WithNeeds<typename Method::template Reducer<T, kHasWinners<Method>>, Method::kNeeds>;
+  if constexpr (!R::kSupported || !kIsFloat<T>) {
+    return nullptr;
+  } else {
+    if (walker == BackwardWalker::expand) return run_expand<T, R>;
+    if (walker == BackwardWalker::gather) return run_backward<T, R>;
+    return run_scatter<T>;
+  }
 }
 
 enum MethodIndex : int {
@@ -67,24 +93,24 @@ enum MethodIndex : int {
 #undef POOLKIT_INDEX
 };
 
-ForwardKernel forward(int method, DType dtype, bool with_winners) {
+ForwardKernel forward(int method, bool with_winners) {
   switch (method) {
-#define POOLKIT_FORWARD(name, Method)                                                        \
-  case k_##name:                                                                             \
-    if constexpr ((Method::kNeeds & kNeedsWinners) != 0) {                                   \
-      if (with_winners) return forward_of<Method, true>(dtype);                              \
-    }                                                                                        \
-    return forward_of<Method, false>(dtype);
+#define POOLKIT_FORWARD(name, Method)                      \
+  case k_##name:                                           \
+    if constexpr (kHasWinners<Method>) {                   \
+      if (with_winners) return forward_of<Method, true>(); \
+    }                                                      \
+    return forward_of<Method, false>();
     POOLKIT_REDUCERS(POOLKIT_FORWARD)
 #undef POOLKIT_FORWARD
     default: return nullptr;
   }
 }
 
-BackwardKernel backward(int method, DType dtype) {
+BackwardKernel backward(int method, BackwardWalker walker) {
   switch (method) {
 #define POOLKIT_BACKWARD(name, Method) \
-  case k_##name: return backward_of<Method>(dtype);
+  case k_##name: return backward_of<Method>(walker);
     POOLKIT_REDUCERS(POOLKIT_BACKWARD)
 #undef POOLKIT_BACKWARD
     default: return nullptr;
@@ -93,17 +119,7 @@ BackwardKernel backward(int method, DType dtype) {
 
 }  // namespace
 
-extern const Kernels kernels;
-const Kernels kernels = {forward, backward};
-
-// The same list for every instruction set; dispatch.cpp reads the lowest one's.
-extern const MethodInfo methods[];
-extern const int method_count;
-const MethodInfo methods[] = {
-#define POOLKIT_INFO(name, Method) {#name, Method::kNeeds, Method::kScatters},
-    POOLKIT_REDUCERS(POOLKIT_INFO)
-#undef POOLKIT_INFO
-};
-const int method_count = int(sizeof(methods) / sizeof(methods[0]));
+extern const Kernels POOLKIT_KERNELS(POOLKIT_DTYPE);
+const Kernels POOLKIT_KERNELS(POOLKIT_DTYPE) = {forward, backward};
 
 }  // namespace poolkit::POOLKIT_ISA_NAMESPACE

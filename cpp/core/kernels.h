@@ -1,4 +1,4 @@
-// What each instruction set's object offers; dispatch.cpp picks one table at load.
+// What each object of kernels offers; dispatch.cpp picks among them.
 #pragma once
 
 #include "plan.h"
@@ -24,17 +24,24 @@ struct BackwardCall {
 using ForwardKernel = void (*)(const ForwardCall& call, int64_t begin, int64_t end, void* scratch);
 using BackwardKernel = void (*)(const BackwardCall& call, int64_t begin, int64_t end, void* scratch);
 
+// The kernels of one instruction set for one storage type; null where a method has none.
 struct Kernels {
-  // Null where the method has no kernel for the type.
-  ForwardKernel (*forward)(int method, DType dtype, bool with_winners);
-  BackwardKernel (*backward)(int method, DType dtype);
+  ForwardKernel (*forward)(int method, bool with_winners);
+  BackwardKernel (*backward)(int method, BackwardWalker walker);
 };
 
-// The methods, in the order of reducers.h; `needs` and `winners` are what their traits say.
+// The storage types. Each has an object of its own for each instruction set; bool is stored as u8.
+#define POOLKIT_DTYPES(TYPE) TYPE(f32) TYPE(f64) TYPE(f16) TYPE(bf16) TYPE(u8) TYPE(i8) TYPE(i16) TYPE(i32) TYPE(i64)
+
+// The methods, in the order of reducers.h, with what their traits say.
 struct MethodInfo {
   const char* name;
   int needs;
-  bool scatters;  // its backward runs over plan.scatter instead of plan.backward
+  bool scatters;  // each output hands its gradient to one winner
+  bool linear;    // the gradient is a weight of the window alone
 };
+
+extern const MethodInfo methods[];
+extern const int kMethods;
 
 }  // namespace poolkit

@@ -25,6 +25,9 @@ bool is_full(const Axis& a) {
 
 // The same pooling on as few axes as it takes.
 Problem simplified(Problem p) {
+  for (Axis& a : p.axis) {  // an even split has windows like any other
+    if (a.kernel == 0 && a.out > 1 && a.in % a.out == 0) a = {a.in, a.out, a.in / a.out, a.in / a.out, 1, 0, 0};
+  }
   Axis &depth = p.axis[0], &height = p.axis[1], &width = p.axis[2];
   for (int i = 0; i < 3 && is_identity(width); ++i) {  // such a width is more lanes
     p.inner *= width.in;
@@ -97,7 +100,9 @@ AxisPlan plan_axis(const Axis& a, Count count, bool lanes_along, int64_t* intege
   }
   // Both ends of whole windows never move back from one output to the next (of clipped ones they may).
   const auto start = [&](int64_t o) { return a.kernel == 0 ? base[o] : o * a.stride - a.pad_low; };
-  const auto stop = [&](int64_t o) { return a.kernel == 0 ? base[o] + last[o] : start(o) + (a.kernel - 1) * a.dilation + 1; };
+  const auto stop = [&](int64_t o) {
+    return a.kernel == 0 ? base[o] + last[o] : start(o) + (a.kernel - 1) * a.dilation + 1;
+  };
   int64_t begin = 0, end = 0;
   for (int64_t i = 0; i < a.in; ++i) {
     while (end < a.out && start(end) <= i) ++end;
@@ -126,57 +131,100 @@ Tiling tiling(int64_t length, int64_t tile, int64_t outer, int64_t height, int64
   Tiling t;
   t.tile = std::max<int64_t>(1, std::min(length, tile));
   t.tiles = (length + t.tile - 1) / t.tile;
-  t.rows = t.tiles == 1 ? std::clamp<int64_t>(rows, 1, std::max<int64_t>(1, height)) : 1;
+  t.rows = std::clamp<int64_t>(rows, 1, std::max<int64_t>(1, height));
   t.blocks = (height + t.rows - 1) / t.rows;
   t.units = outer * t.blocks * t.tiles;
   t.grain = std::max<int64_t>(1, kWork / std::max<int64_t>(1, work_per_item * t.tile * t.rows));
   return t;
 }
 
-void plan_tiles(Plan& plan) {
+constexpr int64_t kShareRows = 10, kShareTaps = 5;  // from here on, sharing the parts of windows pays
+
+constexpr int64_t kGatherCovers = 32;  // up to here, gathering winners is faster than scattering
+
+void plan_forward(Plan& plan) {
+  const Problem& p = plan.problem;
+  const AxisPlan &d = plan.depth, &h = plan.height, &w = plan.width;
+  const int64_t planes = p.outer * d.out, taps = d.kernel * h.kernel;
+  const int64_t effective = (w.kernel - 1) * w.dilation + 1;
+  plan.runs = p.inner == 1 && d.trivial && h.trivial && w.out == 1 && w.base[0] == 0 && w.first[0] == 0 &&
+              w.last[0] == w.in && w.dilation == 1;
+  plan.slides = d.kernel == 1 && h.regular && h.stride == 1 && h.dilation == 1 && h.kernel >= kShareRows &&
+                (w.trivial || w.regular);
+  plan.doubles = w.regular && !w.trivial && w.kernel >= kShareTaps && 2 * w.stride <= w.kernel;
+  plan.count_lanes = p.inner == 1 ? w.out + kSlack : 0;
+  const int64_t work = plan.slides ? 4 : taps;
+  // Rows of one unit: enough lanes to forget what starting costs, and windows enough to share.
+  const auto rows = [&](int64_t lanes) {
+    return std::max(kTileLanes / 2 / std::max<int64_t>(1, lanes), plan.slides ? 4 * h.kernel : 1);
+  };
+  const int64_t most = plan.slides ? kTileLanes / 4 : kTileLanes;
+  if (w.trivial) {
+    plan.forward = tiling(p.inner, most, planes, h.out, work, rows(p.inner * h.stride));
+    plan.line = plan.slides || taps > kManyRows ? plan.forward.tile : 0;
+  } else if (w.regular) {
+    const int64_t tile = std::max(most / p.inner - effective, 2 * effective) / w.stride + 1;
+    const int64_t row_work = (work * w.stride + std::min<int64_t>(w.kernel, 8)) * p.inner;
+    plan.forward = tiling(w.out, tile, planes, h.out, row_work, rows(w.in * p.inner * h.stride));
+    plan.line = ((plan.forward.tile - 1) * w.stride + effective + w.stride) * p.inner;
+  } else {
+    const bool direct = taps == 1 && p.inner == 1;
+    const int64_t tile = direct ? std::max<int64_t>(1, kTileLanes / w.kernel) : w.out;
+    plan.forward = tiling(w.out, tile, planes, h.out, taps * w.kernel * p.inner);
+    plan.line = direct ? 0 : w.in * p.inner;
+  }
+  plan.lines = std::clamp<int64_t>(kTileLanes / std::max<int64_t>(1, plan.line), 1, plan.forward.rows);
+}
+
+void plan_backward(Plan& plan) {
+  const Problem& p = plan.problem;
+  const AxisPlan &d = plan.depth, &h = plan.height, &w = plan.width;
+  const int64_t planes = p.outer * d.in, covers = d.cover * h.cover;
+  if (w.trivial) {
+    plan.backward = tiling(p.inner, kTileLanes, planes, h.in, covers);
+  } else {
+    plan.backward = tiling(w.in, std::max<int64_t>(1, kTileLanes / p.inner), planes, h.in, covers * w.cover * p.inner);
+  }
+  // A scattering unit accumulates a whole plane of some lanes: all of them, if that leaves work to share.
+  int64_t lanes = p.inner;
+  while (lanes > 64 && p.outer * (p.inner / lanes) < 8) lanes /= 2;
+  plan.scatter = tiling(p.inner, lanes, p.outer, 1, d.in * h.in * w.in);
+  plan.gathers = p.inner > 1 && covers * w.cover <= kGatherCovers;
+  plan.apart = true;
+  for (const AxisPlan* a : {&d, &h, &w}) plan.apart &= a->cover <= 1 && a->dilation == 1;
+  const int64_t out_planes = p.outer * d.out, rows = d.kernel * h.kernel;
+  if (w.trivial) {
+    plan.expand = tiling(p.inner, kTileLanes, out_planes, h.out, rows);
+  } else {
+    const int64_t length = w.kernel * p.inner;
+    plan.expand = tiling(w.out, std::max<int64_t>(1, kTileLanes / length), out_planes, h.out, rows * length,
+                         kTileLanes / (w.in * p.inner * rows));
+  }
+}
+
+void plan_scratch(Plan& plan) {
   const Problem& p = plan.problem;
   const AxisPlan &d = plan.depth, &h = plan.height, &w = plan.width;
   const int64_t taps = d.kernel * h.kernel, covers = d.cover * h.cover;
-  const int64_t effective = (w.kernel - 1) * w.dilation + 1;
-  const int64_t out_planes = p.outer * d.out, in_planes = p.outer * d.in;
-  const int64_t columns = std::max<int64_t>(1, kTileLanes / p.inner);
-  const int64_t backward_work = covers * w.cover * p.inner;
-  int64_t line = 0, reach = 0, phases = 1;
-  if (w.trivial) {
-    plan.forward = tiling(p.inner, kTileLanes, out_planes, h.out, taps);
-    plan.backward = tiling(p.inner, kTileLanes, in_planes, h.in, covers);
-  } else if (w.regular) {
-    const int64_t row_work = (taps * w.stride + w.kernel) * p.inner;
-    const int64_t whole = (w.out - 1) * w.stride + effective + w.stride;
-    const int64_t rows = p.inner == 1 ? kTileLanes / 2 / whole : 1;
-    plan.forward =
-        tiling(w.out, std::max<int64_t>(1, (columns - effective) / w.stride + 1), out_planes, h.out, row_work, rows);
-    plan.backward = tiling(w.in, columns, in_planes, h.in, backward_work);
-    line = plan.forward.rows * ((plan.forward.tile - 1) * w.stride + effective + w.stride);
-    reach = (plan.backward.tile + effective - 1) / w.stride + 2;
-    phases = w.stride;
-  } else {
-    const int64_t tile = taps == 1 && p.inner == 1 ? std::max<int64_t>(1, kTileLanes / w.kernel) : w.out;
-    plan.forward = tiling(w.out, tile, out_planes, h.out, taps * w.kernel * p.inner);
-    plan.backward = tiling(w.in, columns, in_planes, h.in, backward_work);
-    line = taps == 1 && p.inner == 1 ? 0 : w.in;
-  }
-  // A scattering unit accumulates a whole plane, of one lane or a cache line of them.
-  const int64_t volume = d.in * h.in * w.in;
-  plan.scatter = tiling(p.inner, 32, p.outer, 1, volume);
-
-  constexpr int64_t kWord = 8, kCover = 24, kPhaseTap = 16;
-  const int64_t counts = p.inner == 1 ? w.out + kSlack : 0;
-  const int64_t forward = taps * 2 * kWord + (counts + 2 * kMaxFields * (line * p.inner + kSlack)) * kWord;
+  constexpr int64_t kWord = 8, kCover = 56, kPhaseTap = 16;
+  const int64_t lines =
+      2 * (plan.lines * plan.line + kSlack) + (plan.slides ? (h.kernel + 3) * (plan.line + kSlack) : 0);
+  const int64_t forward = taps * 2 * kWord + (plan.count_lanes + kMaxFields * lines) * kWord;
+  const int64_t phases = w.regular ? w.stride : 1;
+  const int64_t reach = w.regular ? (plan.backward.tile + (w.kernel - 1) * w.dilation) / w.stride + 2 : 0;
   const int64_t sums = plan.backward.tile + phases * (kSlack + 2);
   const int64_t pulls = kMaxFields * (reach + kSlack) * std::max<int64_t>(1, covers);
   const int64_t backward = covers * (1 + w.cover) * kCover + (phases + 2) * kWord + w.kernel * kPhaseTap +
-                           (counts + sums + pulls) * kWord;
+                           (plan.count_lanes + sums + pulls) * kWord;
   const int64_t offsets = plan.winner_bytes <= 2 ? taps * w.kernel : 0;
   const bool narrow = p.dtype == DType::f16 || p.dtype == DType::bf16;  // accumulated in float, aside
-  const int64_t scatter = offsets * kWord + (narrow ? volume * plan.scatter.tile * kWord / 2 : 0);
-  plan.scratch_bytes = std::max({forward, backward, scatter}) + 64;
+  const int64_t volume = d.in * h.in * w.in;
+  const int64_t sums_aside = narrow ? volume * (p.inner == 1 ? 4 : plan.scatter.tile) : 0;
+  const int64_t scatter = offsets * kWord + sums_aside * kWord / 2;
+  plan.scratch_bytes = std::max({forward, backward, scatter, plan.count_lanes * kWord}) + 64;
 }
+
+constexpr int kRecentPlans = 4;  // forward and backward of a layer, and those of its neighbour
 
 bool same(const Problem& a, const Problem& b) {
   if (a.method != b.method || a.dtype != b.dtype || a.outer != b.outer || a.inner != b.inner || a.count != b.count ||
@@ -186,7 +234,37 @@ bool same(const Problem& a, const Problem& b) {
   return std::memcmp(a.axis, b.axis, sizeof(a.axis)) == 0 && std::memcmp(a.param, b.param, sizeof(a.param)) == 0;
 }
 
+struct Planned {
+  bool valid = false;
+  Problem problem;
+  Plan plan;
+  Tables tables;
+};
+
 }  // namespace
+
+bool find_adjoint(const Plan& plan, const Problem& problem, int sum, Problem* adjoint) {
+  double divisor = 1;
+  for (const AxisPlan* a : {&plan.depth, &plan.height, &plan.width}) {
+    for (int64_t o = 0; o < a->out; ++o) {
+      if (a->divisor[o] != a->divisor[0]) return false;
+    }
+    divisor *= a->divisor[0];
+  }
+  *adjoint = problem;
+  for (int i = 0; i < 3; ++i) {
+    const Axis& a = problem.axis[i];
+    if (a.kernel == 0 || a.stride != 1 || a.kernel > a.out) return false;
+    const int64_t reach = (a.kernel - 1) * a.dilation;
+    adjoint->axis[i] = {
+        a.out, a.in, a.kernel, 1, a.dilation, reach - a.pad_low, std::max<int64_t>(0, reach - a.pad_high)};
+    if (reach < a.pad_low) return false;
+  }
+  adjoint->count = Count::fixed;
+  adjoint->divisor = problem.method == sum ? 1 : int64_t(divisor);
+  const Plan& found = plan_for(*adjoint);
+  return !found.depth.hollow && !found.height.hollow && !found.width.hollow;
+}
 
 int64_t window_extent(const Axis& a) {
   if (a.kernel != 0) return std::min(a.kernel, a.in);
@@ -197,12 +275,16 @@ int64_t window_extent(const Axis& a) {
 }
 
 const Plan& plan_for(const Problem& problem) {
-  thread_local Tables tables;
-  thread_local Plan plan;
-  thread_local Problem planned;
-  thread_local bool valid = false;
-  if (valid && same(planned, problem)) return plan;
-  valid = false;
+  thread_local Planned recent[kRecentPlans];
+  thread_local int next = 0;
+  for (Planned& planned : recent) {
+    if (planned.valid && same(planned.problem, problem)) return planned.plan;
+  }
+  Planned& planned = recent[next];
+  next = (next + 1) % kRecentPlans;
+  Plan& plan = planned.plan;
+  Tables& tables = planned.tables;
+  planned.valid = false;
 
   plan = Plan{};
   plan.problem = simplified(problem);
@@ -232,9 +314,11 @@ const Plan& plan_for(const Problem& problem) {
     cells = extent > (int64_t{1} << 32) / cells ? int64_t{1} << 33 : cells * extent;
   }
   plan.winner_bytes = cells <= 256 ? 1 : cells <= 65536 ? 2 : 4;
-  plan_tiles(plan);
-  planned = problem;
-  valid = true;
+  plan_forward(plan);
+  plan_backward(plan);
+  plan_scratch(plan);
+  planned.problem = problem;
+  planned.valid = true;
   return plan;
 }
 

@@ -12,9 +12,9 @@ struct AxisPlan {
   int64_t in, out;
   int64_t kernel;  // most taps a window can have: the row-major strides of winner offsets
   int64_t stride, dilation, pad_low;
-  bool regular;  // base[o] == o * stride - pad_low, so that lanes can run over outputs
-  bool trivial;  // one position, one output
-  bool hollow;   // some window holds no cell: not to be run
+  bool regular;   // base[o] == o * stride - pad_low, so that lanes can run over outputs
+  bool trivial;   // one position, one output
+  bool hollow;    // some window holds no cell: not to be run
   int64_t cover;  // most outputs that cover one input
   const int64_t *base, *first, *last, *cover_begin, *cover_end;
   const double* divisor;  // [out], this axis' factor of the divisor
@@ -28,22 +28,38 @@ struct Tiling {
   int64_t units, grain;
 };
 
+// Backward: each input gathers from the outputs that cover it; each output adds to its one winner; or, where
+// windows do not overlap, each output writes its own cells.
+enum class BackwardWalker : int { gather, scatter, expand };
+
 struct Plan {
   Problem problem;
   AxisPlan depth, height, width;
   int winner_bytes;
-  Tiling forward, backward, scatter;
+  Tiling forward, backward, scatter, expand;
+  bool apart;             // no two windows overlap
+  bool gathers;           // winners too: channels last, with few windows over an input
+  bool runs;              // one window a plane, its cells neighbours
+  bool slides;            // the vertical step shares the parts of overlapping windows,
+  bool doubles;           // and so does the horizontal one
+  int64_t line, lines;    // lanes of a scratch row of the forward walker, and how many such rows it keeps
+  int64_t count_lanes;    // of its table of divisors
   int64_t scratch_bytes;  // enough for either direction, for any lane type up to 8 bytes
 };
 
-// Valid until the next call on the same thread.
+// Valid until three more problems have been planned on the same thread.
 const Plan& plan_for(const Problem& problem);
+
+// The backward of a sum or average at stride 1 is a sum again, of the gradients around each input, if all windows
+// have the same divisor. `sum` is the index of the method that does not divide.
+bool find_adjoint(const Plan& plan, const Problem& problem, int sum, Problem* adjoint);
 
 // The most taps of a window along an axis; winner offsets count in these.
 int64_t window_extent(const Axis& axis);
 
-constexpr int64_t kSlack = 512;    // lanes that vector code may touch beyond a scratch row
-constexpr int kMaxFields = 4;      // parts of a reducer's state
+constexpr int64_t kSlack = 512;       // lanes that vector code may touch beyond a scratch row
+constexpr int64_t kManyRows = 8;      // from here on, the rows of a window are read one after the other
+constexpr int kMaxFields = 3;         // parts of a reducer's state
 constexpr int64_t kTileLanes = 4096;  // lanes of a tile: its scratch stays in the nearest cache
 
 }  // namespace poolkit

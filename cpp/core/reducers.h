@@ -6,11 +6,11 @@
 #include "reducers/mixes.h"
 #include "reducers/norms.h"
 
-#define POOLKIT_REDUCERS(REDUCER) \
-  REDUCER(max, Max)               \
-  REDUCER(min, Min)               \
-  REDUCER(avg, Average)           \
-  REDUCER(sum, Sum)               \
-  REDUCER(lp, Lp)                 \
+#define POOLKIT_REDUCERS(REDUCER)  \
+  REDUCER(max, Max)                \
+  REDUCER(min, Min)                \
+  REDUCER(avg, Average)            \
+  REDUCER(sum, Sum)                \
+  REDUCER(lp, Lp)                  \
   REDUCER(power_avg, PowerAverage) \
   REDUCER(avg_max, AverageMax)

@@ -59,6 +59,25 @@ struct SignedOf<8> {
   using type = int64_t;
 };
 
+template <int bytes>
+struct UnsignedOf;
+template <>
+struct UnsignedOf<1> {
+  using type = uint8_t;
+};
+template <>
+struct UnsignedOf<2> {
+  using type = uint16_t;
+};
+template <>
+struct UnsignedOf<4> {
+  using type = uint32_t;
+};
+template <>
+struct UnsignedOf<8> {
+  using type = uint64_t;
+};
+
 // A family of lanes over the accumulator type A: a whole vector, or a single value for what is left over.
 template <class A>
 struct Wide {
@@ -225,25 +244,7 @@ POOLKIT_INLINE void store(T* p, typename L::Value v) {
   }
 }
 
-// Bytes to 32-bit lanes and back: gcc 12 takes these conversions apart lane by lane.
-#if defined(__AVX512F__)
-POOLKIT_INLINE __m512i widened(const void* p) { return _mm512_cvtepu8_epi32(load_bits<__m128i>(p)); }
-POOLKIT_INLINE void store_narrowed(void* p, __m512i v) { store_bits(p, _mm512_cvtepi32_epi8(v)); }
-#elif defined(__AVX2__)
-POOLKIT_INLINE __m256i widened(const void* p) { return _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(load_bits<int64_t>(p))); }
-POOLKIT_INLINE void store_narrowed(void* p, __m256i v) {
-  const __m256i low_bytes = _mm256_set1_epi32(0x0c080400);
-  const __m256i packed = _mm256_shuffle_epi8(v, low_bytes);
-  store_bits(p, _mm_cvtsi128_si32(_mm256_castsi256_si128(packed)));
-  store_bits(static_cast<char*>(p) + 4, _mm_cvtsi128_si32(_mm256_extracti128_si256(packed, 1)));
-}
-#elif defined(__SSE4_1__)
-POOLKIT_INLINE __m128i widened(const void* p) { return _mm_cvtepu8_epi32(_mm_cvtsi32_si128(load_bits<int32_t>(p))); }
-POOLKIT_INLINE void store_narrowed(void* p, __m128i v) {
-  store_bits(p, _mm_cvtsi128_si32(_mm_shuffle_epi8(v, _mm_set1_epi32(0x0c080400))));
-}
-#endif
-
+// Whether bytes go to and from the lanes by instructions of their own: gcc 12 takes the conversion apart lane by lane.
 #if defined(__SSE4_1__)
 template <class L, class U>
 constexpr bool kByteLanes = L::lanes > 1 && sizeof(U) == 1 && sizeof(typename L::Int) == 4;
@@ -252,13 +253,38 @@ template <class L, class U>
 constexpr bool kByteLanes = false;
 #endif
 
+template <class L>
+POOLKIT_INLINE typename L::Index widened(const void* p) {
+#if defined(__AVX512F__)
+  return typename L::Index(_mm512_cvtepu8_epi32(load_bits<__m128i>(p)));
+#elif defined(__AVX2__)
+  return typename L::Index(_mm256_cvtepu8_epi32(_mm_cvtsi64_si128(load_bits<int64_t>(p))));
+#elif defined(__SSE4_1__)
+  return typename L::Index(_mm_cvtepu8_epi32(_mm_cvtsi32_si128(load_bits<int32_t>(p))));
+#endif
+}
+
+template <class L>
+POOLKIT_INLINE void store_narrowed(void* p, typename L::Index v) {
+#if defined(__AVX512F__)
+  store_bits(p, _mm512_cvtepi32_epi8(__m512i(v)));
+#elif defined(__AVX2__)
+  const __m256i low_bytes = _mm256_set1_epi32(0x0c080400);
+  const __m256i packed = _mm256_shuffle_epi8(__m256i(v), low_bytes);
+  store_bits(p, _mm_cvtsi128_si32(_mm256_castsi256_si128(packed)));
+  store_bits(static_cast<char*>(p) + 4, _mm_cvtsi128_si32(_mm256_extracti128_si256(packed, 1)));
+#elif defined(__SSE4_1__)
+  store_bits(p, _mm_cvtsi128_si32(_mm_shuffle_epi8(__m128i(v), _mm_set1_epi32(0x0c080400))));
+#endif
+}
+
 // Winner offsets, kept in 1, 2 or 4 bytes.
 template <class L, class U>
 POOLKIT_INLINE typename L::Index load_index_as(const void* p) {
   if constexpr (L::lanes == 1) {
     return typename L::Int(load_bits<U>(p));
   } else if constexpr (kByteLanes<L, U>) {
-    return typename L::Index(widened(p));
+    return widened<L>(p);
   } else {
     using Narrow = typename VectorOf<U, L::lanes * sizeof(U)>::type;
     return __builtin_convertvector(load_bits<Narrow>(p), typename L::Index);
@@ -281,8 +307,7 @@ POOLKIT_INLINE void store_index_as(void* p, typename L::Index v) {
   if constexpr (L::lanes == 1) {
     store_bits(p, U(v));
   } else if constexpr (kByteLanes<L, U>) {
-    using Packed = decltype(widened(p));
-    store_narrowed(p, Packed(v));
+    store_narrowed<L>(p, v);
   } else {
     using Narrow = typename VectorOf<U, L::lanes * sizeof(U)>::type;
     store_bits(p, __builtin_convertvector(v, Narrow));
@@ -355,6 +380,68 @@ POOLKIT_INLINE typename L::Value each_lane(typename L::Value v, F f) {
     typename L::Value r{};
     for (int i = 0; i < L::lanes; ++i) r[i] = f(v[i]);
     return r;
+  }
+}
+
+// b > a ? b : a and b < a ? b : a: single instructions, which GCC 12 does not find for itself.
+template <class L>
+POOLKIT_INLINE typename L::Value larger(typename L::Value b, typename L::Value a) {
+  using V = typename L::Value;
+  if constexpr (L::lanes == 1) {
+    return b > a ? b : a;
+#if defined(__AVX512F__)
+  } else if constexpr (kSame<typename L::Scalar, float>) {
+    return V(_mm512_max_ps(__m512(b), __m512(a)));
+  } else if constexpr (kSame<typename L::Scalar, double>) {
+    return V(_mm512_max_pd(__m512d(b), __m512d(a)));
+#elif defined(__AVX__)
+  } else if constexpr (kSame<typename L::Scalar, float>) {
+    return V(_mm256_max_ps(__m256(b), __m256(a)));
+  } else if constexpr (kSame<typename L::Scalar, double>) {
+    return V(_mm256_max_pd(__m256d(b), __m256d(a)));
+#elif defined(__x86_64__)
+  } else if constexpr (kSame<typename L::Scalar, float>) {
+    return V(_mm_max_ps(__m128(b), __m128(a)));
+  } else if constexpr (kSame<typename L::Scalar, double>) {
+    return V(_mm_max_pd(__m128d(b), __m128d(a)));
+#endif
+  } else {
+    return b > a ? b : a;
+  }
+}
+
+template <class L>
+POOLKIT_INLINE typename L::Value smaller(typename L::Value b, typename L::Value a) {
+  if constexpr (kSame<typename L::Scalar, float> || kSame<typename L::Scalar, double>) {
+    return -larger<L>(-b, -a);
+  } else {
+    return b < a ? b : a;
+  }
+}
+
+template <class L>
+POOLKIT_INLINE typename L::Value square_root(typename L::Value v) {
+  if constexpr (L::lanes == 1) {
+    return sizeof(v) == 4 ? typename L::Value(__builtin_sqrtf(float(v))) : typename L::Value(__builtin_sqrt(double(v)));
+#if defined(__AVX512F__)
+  } else if constexpr (sizeof(typename L::Scalar) == 4) {
+    return typename L::Value(_mm512_sqrt_ps(__m512(v)));
+  } else {
+    return typename L::Value(_mm512_sqrt_pd(__m512d(v)));
+#elif defined(__AVX__)
+  } else if constexpr (sizeof(typename L::Scalar) == 4) {
+    return typename L::Value(_mm256_sqrt_ps(__m256(v)));
+  } else {
+    return typename L::Value(_mm256_sqrt_pd(__m256d(v)));
+#elif defined(__x86_64__)
+  } else if constexpr (sizeof(typename L::Scalar) == 4) {
+    return typename L::Value(_mm_sqrt_ps(__m128(v)));
+  } else {
+    return typename L::Value(_mm_sqrt_pd(__m128d(v)));
+#else
+  } else {
+    return each_lane<L>(v, [](typename L::Scalar x) { return square_root<Single<typename L::Scalar>>(x); });
+#endif
   }
 }
 

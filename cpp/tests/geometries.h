@@ -92,6 +92,8 @@ inline std::vector<Geometry> picked() {
   plane(adaptive(300, 1), adaptive(301, 1));
   plane(sliding(20, 13, 1, 1, 6, 6), sliding(21, 13, 1, 1, 6, 6));
   plane(sliding(40, 31, 3), sliding(45, 37, 2, 1, 18, 18));
+  plane(sliding(64, 11, 1, 1, 5, 5), sliding(1100, 9, 1, 1, 4, 4));
+  plane(sliding(130, 12, 1), sliding(33, 6, 3, 2, 5, 4));
   // Strides beyond the kernel; kernels beyond the input; dilation beyond the input.
   line(sliding(100, 2, 31));
   line(sliding(100, 3, 40, 2, 1, 2));
@@ -116,6 +118,8 @@ inline std::vector<Geometry> picked() {
   plane(adaptive(7, 1), adaptive(7, 1));
   plane(adaptive(7, 3), adaptive(10, 4));
   plane(adaptive(5, 5), adaptive(6, 13));
+  plane(adaptive(1, 2), adaptive(2, 1));
+  plane(adaptive(1, 3), adaptive(9, 1));
   plane(adaptive(17, 16), adaptive(65, 64));
   plane(sliding(8, 2, 2), adaptive(9, 2));
   solid(adaptive(5, 2), adaptive(6, 1), adaptive(7, 3));

@@ -290,15 +290,15 @@ def _refuse_large(windows: Windows) -> None:
         raise ArgumentError(f"an output of size {windows.output_size} has more cells than any memory holds")
 
 
-_plan_known = functools.lru_cache(maxsize=4096)(_plan)
-_check_known = functools.lru_cache(maxsize=4096, typed=True)(check_sliding)
+_PLAIN = (int, str, type(None))
 
 
 def _is_plain(value: object) -> bool:
     """Whether equal keys mean equal arguments: 2.0 and True equal 2 and 1, but are refused."""
-    if type(value) is tuple:
-        return all(type(v) is int for v in value)
-    return type(value) is int or type(value) is str or value is None
+    kind = type(value)
+    if kind is tuple:
+        return all(type(v) is int for v in cast("tuple[object, ...]", value))
+    return kind in _PLAIN
 
 
 def sliding(
@@ -312,12 +312,17 @@ def sliding(
 ) -> Windows:
     """The windows of given kernel, stride, padding and dilation on an input of this spatial size."""
     plain = _is_plain(kernel_size) and _is_plain(stride) and _is_plain(padding) and _is_plain(dilation)
-    check = _check_known if plain and type(ceil_mode) is bool else check_sliding
-    checked = check(rank, kernel_size, stride, padding, dilation, ceil_mode)
-    try:
-        return _plan_known(rank, input_size, checked)
-    except TypeError:  # symbolic sizes cannot be looked up
-        return _plan(rank, input_size, checked)
+    if plain and type(ceil_mode) is bool:
+        try:
+            return _slid_before(rank, input_size, kernel_size, stride, padding, dilation, ceil_mode)
+        except TypeError:  # symbolic sizes cannot be looked up
+            pass
+    return _plan(rank, input_size, check_sliding(rank, kernel_size, stride, padding, dilation, ceil_mode))
+
+
+@functools.lru_cache(maxsize=4096)
+def _slid_before(rank: int, input_size: tuple[int, ...], *arguments: Any) -> Windows:
+    return _plan(rank, input_size, check_sliding(rank, *arguments))
 
 
 def check_output_size(rank: int, output_size: object) -> tuple[int | None, ...]:
@@ -356,6 +361,10 @@ def pack(windows: Windows, count: int, divisor: int) -> list[int]:
     for axis in (UNIT,) * (3 - windows.rank) + windows.axes:
         packed += axis
     return packed
+
+
+#: The same, remembered; symbolic sizes cannot be looked up.
+packed_before = functools.lru_cache(maxsize=4096)(pack)
 
 
 def _as_tuple(size: Size) -> tuple[int, ...]:

@@ -141,12 +141,31 @@ def _differentiable_backward(ctx: Any, grad: Tensor) -> Tensor:
     return cast(Tensor, result * step.floats[0]) if gradient == "linear+winner" else result
 
 
+def _tokens(x: Tensor, windows: Windows) -> bool:
+    """Whether x is a transposed (N, L, C) pooled over all of L, as transformers average their tokens."""
+    return (
+        len(windows.axes) == 1
+        and windows.axes[0].out == 1
+        and x.dim() == 3
+        and x.stride(1) == 1
+        and x.shape[1] > 1
+        and x.stride(2) == x.shape[1]
+    )
+
+
 def pool(x: Tensor, windows: Windows, step: Step, return_indices: bool = False) -> Tensor | tuple[Tensor, Tensor]:
     """One step of a method on x, whose last dimensions are the windows' input."""
+    if _tokens(x, windows):
+        # As an image of height 1 its channels are last, and need not be copied together.
+        results = pool(x.unsqueeze(2), Windows((geometry.UNIT, *windows.axes)), step, return_indices)
+        return results.squeeze(2) if isinstance(results, Tensor) else (results[0].squeeze(2), results[1].squeeze(2))
     if not _runs_kernel(x, step.kernel):
         y = reference.pool(x, windows, step)
         return (y, reference.winner_positions(x, windows, step)) if return_indices else y
-    packed = geometry.pack(windows, step.counting, step.divisor)
+    try:
+        packed = geometry.packed_before(windows, step.counting, step.divisor)
+    except TypeError:
+        packed = geometry.pack(windows, step.counting, step.divisor)
     if x.requires_grad and torch.is_grad_enabled():
         y, winners = _Pool.apply(x, windows, step, packed)
     elif return_indices:

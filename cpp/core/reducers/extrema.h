@@ -24,6 +24,10 @@ struct Greater {
   static auto beats(V b, V a) {
     return b > a;
   }
+  template <class L>
+  POOLKIT_INLINE static typename L::Value better(typename L::Value b, typename L::Value a) {
+    return larger<L>(b, a);
+  }
   template <class A>
   static constexpr A worst = kLowest<A>;
 };
@@ -32,6 +36,10 @@ struct Less {
   template <class V>
   static auto beats(V b, V a) {
     return b < a;
+  }
+  template <class L>
+  POOLKIT_INLINE static typename L::Value better(typename L::Value b, typename L::Value a) {
+    return smaller<L>(b, a);
   }
   template <class A>
   static constexpr A worst = kHighest<A>;
@@ -43,7 +51,7 @@ struct Extreme;
 template <class T, class Order>
 struct Extreme<T, Order, false> {
   using Accumulator = typename Storage<T>::Accumulator;
-  static constexpr bool kWinners = false, kLinear = false, kRepairs = false;
+  static constexpr bool kWinners = false, kLinear = false, kDivides = false, kIdempotent = true, kRepairs = false;
   static constexpr bool kSupported = true;
 
   explicit Extreme(const Problem&) {}
@@ -62,7 +70,7 @@ struct Extreme<T, Order, false> {
   }
   template <class L>
   POOLKIT_INLINE State<L> combine(State<L> a, State<L> b) const {
-    const typename L::Value best = Order::beats(b.value, a.value) ? b.value : a.value;
+    const typename L::Value best = Order::template better<L>(b.value, a.value);
     if constexpr (kIsFloat<Accumulator>) {
       return {b.value != b.value ? b.value : best};
     } else {
@@ -104,7 +112,7 @@ struct WinnerStorage<int16_t> {
 template <class T, class Order>
 struct Extreme<T, Order, true> {
   using Accumulator = typename WinnerStorage<T>::Accumulator;
-  static constexpr bool kWinners = true, kLinear = false, kRepairs = false;
+  static constexpr bool kWinners = true, kLinear = false, kDivides = false, kIdempotent = true, kRepairs = false;
   static constexpr bool kSupported = true;
 
   explicit Extreme(const Problem&) {}
@@ -140,7 +148,7 @@ struct Extreme<T, Order, true> {
   }
   template <class L>
   POOLKIT_INLINE State<L> moved(State<L> s, typename L::Index by) const {
-    return {s.value, s.offset + by};
+    return {s.value, added<L>(s.offset, by)};
   }
   template <class L>
   POOLKIT_INLINE typename L::Value finish(State<L> s, typename L::Value) const {
@@ -149,6 +157,21 @@ struct Extreme<T, Order, true> {
   template <class L>
   POOLKIT_INLINE typename L::Index winner(State<L> s) const {
     return s.offset;
+  }
+
+  template <class L>
+  struct Pull {
+    typename L::Value whole;
+    typename L::Index winner;
+  };
+  template <class L>
+  POOLKIT_INLINE Pull<L> prepare(typename L::Value g, typename L::Value, typename L::Index winner,
+                                 typename L::Value) const {
+    return {g, winner};
+  }
+  template <class L>
+  POOLKIT_INLINE typename L::Value pull(typename L::Value, Pull<L> p, typename L::Index offset) const {
+    return p.winner == offset ? p.whole : typename L::Value{};
   }
 };
 

@@ -9,7 +9,7 @@ namespace {
 template <class T, bool divides>
 struct Mean {
   using Accumulator = typename Storage<T>::Accumulator;
-  static constexpr bool kWinners = false, kLinear = true, kRepairs = false;
+  static constexpr bool kWinners = false, kLinear = true, kDivides = divides, kIdempotent = false, kRepairs = false;
   static constexpr bool kSupported = kIsFloat<T> || sizeof(T) == 8;  // of the integers torch averages int64 alone
 
   explicit Mean(const Problem&) {}
@@ -52,7 +52,8 @@ struct Mean {
     typename L::Value gradient;
   };
   template <class L>
-  POOLKIT_INLINE Pull<L> prepare(typename L::Value g, typename L::Value, typename L::Index, typename L::Value count) const {
+  POOLKIT_INLINE Pull<L> prepare(typename L::Value g, typename L::Value, typename L::Index,
+                                 typename L::Value count) const {
     if constexpr (!divides) {
       return {g};
     } else {

@@ -12,15 +12,15 @@ struct MeanPlusMax {
   using Best = Extreme<T, Greater, with_winners>;
   using Total = Mean<T, true>;
   using Accumulator = typename Storage<T>::Accumulator;
-  static constexpr bool kWinners = with_winners, kLinear = false, kRepairs = false;
+  static constexpr bool kWinners = with_winners, kLinear = false, kDivides = true, kIdempotent = false,
+                        kRepairs = false;
   static constexpr bool kSupported = kIsFloat<T>;
 
   Best best;
   Total total;
   Accumulator scale;
 
-  explicit MeanPlusMax(const Problem& problem)
-      : best(problem), total(problem), scale(Accumulator(problem.param[0])) {}
+  explicit MeanPlusMax(const Problem& problem) : best(problem), total(problem), scale(Accumulator(problem.param[0])) {}
 
   template <class L>
   struct State {
@@ -62,7 +62,8 @@ struct MeanPlusMax {
     typename L::Index winner;
   };
   template <class L>
-  POOLKIT_INLINE Pull<L> prepare(typename L::Value g, typename L::Value, typename L::Index winner, typename L::Value count) const {
+  POOLKIT_INLINE Pull<L> prepare(typename L::Value g, typename L::Value, typename L::Index winner,
+                                 typename L::Value count) const {
     return {scale * g / count, scale * g, winner};
   }
   template <class L>

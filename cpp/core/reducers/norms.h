@@ -8,15 +8,31 @@ namespace {
 
 inline float power(float x, float p) { return __builtin_powf(x, p); }
 inline double power(double x, double p) { return __builtin_pow(x, p); }
-inline float square_root(float x) { return __builtin_sqrtf(x); }
-inline double square_root(double x) { return __builtin_sqrt(x); }
 inline float cube_root(float x) { return __builtin_cbrtf(x); }
 inline double cube_root(double x) { return __builtin_cbrt(x); }
+
+// Out of line: these take far longer than a call, and stand in many loops.
+template <class A>
+__attribute__((noinline)) void power_each(A* values, int n, A p) {
+  for (int i = 0; i < n; ++i) values[i] = power(values[i], p);
+}
+template <class A>
+__attribute__((noinline)) void cube_root_each(A* values, int n) {
+  for (int i = 0; i < n; ++i) values[i] = cube_root(values[i]);
+}
+
+template <class L, class F>
+POOLKIT_INLINE typename L::Value in_memory(typename L::Value v, const F& f) {
+  typename L::Scalar values[L::lanes];
+  store_bits(values, v);
+  f(values, L::lanes);
+  return load_bits<typename L::Value>(values);
+}
 
 template <class T, bool mean>
 struct Norm {
   using Accumulator = typename Storage<T>::Accumulator;
-  static constexpr bool kWinners = false, kLinear = false, kRepairs = true;
+  static constexpr bool kWinners = false, kLinear = false, kDivides = mean, kIdempotent = false, kRepairs = true;
   static constexpr bool kSupported = kIsFloat<T>;
   enum Exponent { kOne, kTwo, kThree, kAny };
 
@@ -27,7 +43,10 @@ struct Norm {
   explicit Norm(const Problem& problem)
       : p(Accumulator(problem.param[0])),
         exact_p(problem.param[0]),
-        exponent(exact_p == 1 ? kOne : exact_p == 2 ? kTwo : exact_p == 3 ? kThree : kAny) {
+        exponent(exact_p == 1   ? kOne
+                 : exact_p == 2 ? kTwo
+                 : exact_p == 3 ? kThree
+                                : kAny) {
     // Sums of powers between these bounds lost nothing to overflow or underflow.
     constexpr double limit = sizeof(Accumulator) == 4 ? 1e25 : 1e250;
     low = __builtin_pow(limit, -1 / exact_p);
@@ -39,14 +58,14 @@ struct Norm {
     if (exponent == kOne) return magnitude;
     if (exponent == kTwo) return magnitude * magnitude;
     if (exponent == kThree) return magnitude * magnitude * magnitude;
-    return each_lane<L>(magnitude, [this](Accumulator v) { return power(v, p); });
+    return in_memory<L>(magnitude, [this](Accumulator* v, int n) { power_each(v, n, p); });
   }
   template <class L>
   POOLKIT_INLINE typename L::Value root(typename L::Value sum) const {
     if (exponent == kOne) return sum;
-    if (exponent == kTwo) return each_lane<L>(sum, [](Accumulator v) { return square_root(v); });
-    if (exponent == kThree) return each_lane<L>(sum, [](Accumulator v) { return cube_root(v); });
-    return each_lane<L>(sum, [this](Accumulator v) { return power(v, 1 / p); });
+    if (exponent == kTwo) return square_root<L>(sum);
+    if (exponent == kThree) return in_memory<L>(sum, [](Accumulator* v, int n) { cube_root_each(v, n); });
+    return in_memory<L>(sum, [this](Accumulator* v, int n) { power_each(v, n, 1 / p); });
   }
   template <class L>
   POOLKIT_INLINE static typename L::Value magnitude(typename L::Value x) {
@@ -88,24 +107,26 @@ struct Norm {
 
   bool in_range(double y) const { return y > low && y < high; }
 
-  // The same window with its largest magnitude divided out first: exact wherever the result is representable.
-  struct Repair {
+  // The result of a window with its largest magnitude divided out first: exact wherever it is representable.
+  template <class EachCell>
+  double repaired(const EachCell& each_cell, double count) const {
     double largest = 0, sum = 0;
-    void look(double x) { largest = x != x || largest != largest ? __builtin_nan("") : x < 0 ? widest(-x) : widest(x); }
-    double widest(double magnitude) const { return magnitude > largest ? magnitude : largest; }
-    bool settled() const { return largest == 0 || largest != largest || largest == __builtin_inf(); }
-    void take(double x, double p) { sum += __builtin_pow((x < 0 ? -x : x) / largest, p); }
-    double result(double p, double count) const {
-      return settled() ? largest : largest * __builtin_pow(mean ? sum / count : sum, 1 / p);
-    }
-  };
+    each_cell([&](double x) {
+      const double size = x < 0 ? -x : x;
+      largest = x != x || largest != largest ? __builtin_nan("") : size > largest ? size : largest;
+    });
+    if (largest == 0 || largest != largest || largest == __builtin_inf()) return largest;
+    each_cell([&](double x) { sum += __builtin_pow((x < 0 ? -x : x) / largest, exact_p); });
+    return largest * __builtin_pow(mean ? sum / count : sum, 1 / exact_p);
+  }
 
   template <class L>
   struct Pull {
     typename L::Value gradient, y;
   };
   template <class L>
-  POOLKIT_INLINE Pull<L> prepare(typename L::Value g, typename L::Value y, typename L::Index, typename L::Value count) const {
+  POOLKIT_INLINE Pull<L> prepare(typename L::Value g, typename L::Value y, typename L::Index,
+                                 typename L::Value count) const {
     if constexpr (mean) {
       return {g / count, y};
     } else {
@@ -124,7 +145,7 @@ struct Norm {
     } else if (exponent == kThree) {
       weight = ratio * ratio;
     } else {
-      weight = each_lane<L>(ratio, [this](Accumulator v) { return power(v, p - 1); });
+      weight = in_memory<L>(ratio, [this](Accumulator* v, int n) { power_each(v, n, p - 1); });
     }
     const typename L::Value zero{};
     const typename L::Value slope = weight * pulled.gradient;

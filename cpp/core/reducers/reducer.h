@@ -4,6 +4,8 @@
 //   Accumulator           the type it computes in
 //   kWinners              it keeps the offset of the winning cell
 //   kLinear               its gradient is a weight of the window alone: covering rows may be summed first
+//   kDivides              finish (and prepare) read the divisor
+//   kIdempotent           combine(s, s) is s: windows may be put together from parts that overlap
 //   kNeeds                what its backward reads (run.h)
 //   State<L>              the partial result of some cells; a struct of L::Value / L::Index members only
 //   identity<L>()         the state of no cells, also what stands in the padding
@@ -17,7 +19,8 @@
 //   prepare<L>(g, y, winner, count) -> Pull<L>
 //   pull<L>(x, pull, offset)        the gradient that the cell at this offset takes from this output
 //
-// kRepairs (optional): in_range(y) tells whether y could have lost range, and Repair recomputes a window.
+//   kRepairs              in_range(y) tells whether y could have lost range; if not, repaired(each_cell, count)
+//                         computes it with care
 #pragma once
 
 #include "../simd.h"
@@ -49,6 +52,17 @@ template <>
 constexpr bool kIsFloat<half> = true;
 template <>
 constexpr bool kIsFloat<bfloat> = true;
+
+// Offsets of lanes that hold nothing may be any number: their sums wrap.
+template <class L>
+POOLKIT_INLINE typename L::Index added(typename L::Index a, typename L::Index b) {
+  if constexpr (L::lanes == 1) {
+    return typename L::Index(uint64_t(a) + uint64_t(b));
+  } else {
+    using Unsigned = typename VectorOf<typename UnsignedOf<sizeof(typename L::Int)>::type, sizeof(a)>::type;
+    return typename L::Index(Unsigned(a) + Unsigned(b));
+  }
+}
 
 // Sums of 64-bit integers wrap, as everywhere; doing so in unsigned arithmetic keeps it defined.
 template <class L>

@@ -22,7 +22,13 @@ POOLKIT_INLINE typename R::template State<L> reduce_at(const R& r, const Source&
     }
   };
   State total = source.template get<L>(r, 0, lane);
+  if constexpr (Source::kKnown != 0) {
+#pragma GCC unroll 4
+    for (int t = 1; t < Source::kKnown; ++t) total = join(total, source.template get<L>(r, t, lane));
+    return total;
+  }
   const int64_t head = k < kChunk ? k : kChunk;
+#pragma GCC unroll 4
   for (int64_t t = 1; t < head; ++t) total = join(total, source.template get<L>(r, t, lane));
   for (int64_t begin = kChunk; begin < k; begin += kChunk) {
     const int64_t end = begin + kChunk < k ? begin + kChunk : k;
@@ -33,23 +39,44 @@ POOLKIT_INLINE typename R::template State<L> reduce_at(const R& r, const Source&
   return total;
 }
 
-// Calls body(lane, family) until all n lanes are done: whole vectors, then the rest. Where the body is
-// a pure function from sources to a separate destination, the last vector may overlap the one before;
-// where even lanes beyond n may be touched, it may run over the end.
-enum class Tail { overlap, overrun };
+// Calls body(lane, family) until all n lanes are done: whole vectors, then the rest. `room` is how many lanes may be
+// touched: the last vector runs over the end where that many are free, and overlaps the one before where not, as the
+// body is a pure function from sources to a separate destination.
+constexpr int64_t kAnyRoom = int64_t{1} << 60;
 
 template <class A, class Body>
-POOLKIT_INLINE void for_lanes(int64_t n, Tail tail, const Body& body) {
+POOLKIT_INLINE void for_lanes(int64_t n, int64_t room, const Body& body) {
   constexpr int64_t lanes = Wide<A>::lanes;
   int64_t i = 0;
   for (; i + lanes <= n; i += lanes) body(i, Wide<A>{});
   if (i == n) return;
-  if (tail == Tail::overrun) {
+  if (i + lanes <= room) {
     body(i, Wide<A>{});
   } else if (n >= lanes) {
     body(n - lanes, Wide<A>{});
   } else {
     for (; i < n; ++i) body(i, Single<A>{});
+  }
+}
+
+// The same for bodies that add to what is there: no lane is done twice.
+template <class A, class Body>
+POOLKIT_INLINE void for_lanes_once(int64_t n, int64_t room, const Body& body) {
+  constexpr int64_t lanes = Wide<A>::lanes;
+  int64_t i = 0;
+  for (; i + lanes <= n || (i < n && i + lanes <= room); i += lanes) body(i, Wide<A>{});
+  for (; i < n; ++i) body(i, Single<A>{});
+}
+
+// start, start + 1, ...
+template <class L>
+POOLKIT_INLINE typename L::Index count_up(int64_t start) {
+  if constexpr (L::lanes == 1) {
+    return typename L::Int(start);
+  } else {
+    typename L::Index v{};
+    for (int i = 0; i < L::lanes; ++i) v[i] = typename L::Int(i);
+    return v + typename L::Int(start);
   }
 }
 
@@ -82,7 +109,7 @@ struct ScratchRow {
     return bit_cast<S>(words);
   }
 
-  // Lanes `lane`, `lane + stride`, ...; kStride is the stride where it is 1 or 2, else 0.
+  // Lanes `lane`, `lane + stride`, ...; kStride is the stride where it is 1, 2 or 4, else 0.
   template <class L, class S, int kStride>
   POOLKIT_INLINE S get_strided(int64_t lane, int64_t stride) const {
     if constexpr (kStride == 1 || L::lanes == 1) {
@@ -93,6 +120,10 @@ struct ScratchRow {
         const A* p = base + f * pitch + lane;
         if constexpr (kStride == 2) {
           words.word[f] = evens<L>(load_bits<typename L::Index>(p), load_bits<typename L::Index>(p + L::lanes));
+        } else if constexpr (kStride == 4) {
+          using Index = typename L::Index;
+          words.word[f] = evens<L>(evens<L>(load_bits<Index>(p), load_bits<Index>(p + L::lanes)),
+                                   evens<L>(load_bits<Index>(p + 2 * L::lanes), load_bits<Index>(p + 3 * L::lanes)));
         } else {
           for (int i = 0; i < L::lanes; ++i) words.word[f][i] = load_bits<typename L::Int>(p + i * stride);
         }
@@ -106,21 +137,69 @@ struct ScratchRow {
 template <class T>
 struct InputRows {
   static constexpr bool kAscending = true;
+  static constexpr int kKnown = 0;
   const T* const* rows;
   const int64_t* offsets;
+  int64_t moved = 0;
+
+  void advance(int64_t lanes) { moved += lanes; }
 
   template <class L, class R>
   POOLKIT_INLINE typename R::template State<L> get(const R& r, int64_t t, int64_t lane) const {
-    return r.template lift<L>(load<L>(rows[t] + lane), L::splat_index(typename L::Int(offsets[t])));
+    return r.template lift<L>(load<L>(rows[t] + moved + lane), L::splat_index(typename L::Int(offsets[t])));
   }
 };
 
-// Taps along a scratch row: lane i of tap t is the state at i * stride + t * step.
-template <class A, int kStride>
+// The same for few rows: all their addresses stay in registers.
+template <class T, int known>
+struct KnownRows {
+  static constexpr bool kAscending = true;
+  static constexpr int kKnown = known;
+  const T* row[known];
+  int64_t offset[known];
+
+  KnownRows(const T* const* rows, const int64_t* offsets) {
+    for (int t = 0; t < known; ++t) row[t] = rows[t], offset[t] = offsets[t];
+  }
+
+  POOLKIT_INLINE void advance(int64_t lanes) {
+    for (int t = 0; t < known; ++t) row[t] += lanes;
+  }
+
+  template <class L, class R>
+  POOLKIT_INLINE typename R::template State<L> get(const R& r, int64_t t, int64_t lane) const {
+    return r.template lift<L>(load<L>(row[t] + lane), L::splat_index(typename L::Int(offset[t])));
+  }
+};
+
+// Whether loops are made for each small number of sources: where the arithmetic is light enough to tell.
+template <class R>
+constexpr bool kTuned = !R::kRepairs && sizeof(typename R::template State<Single<typename R::Accumulator>>) <=
+                                            2 * sizeof(typename R::Accumulator);
+
+// Calls f(source) with the k rows.
+template <bool tuned, class T, class F>
+POOLKIT_INLINE void with_rows(const T* const* rows, const int64_t* offsets, int64_t k, const F& f) {
+  if constexpr (!tuned) return f(InputRows<T>{rows, offsets});
+  switch (k) {
+    case 1: return f(KnownRows<T, 1>(rows, offsets));
+    case 2: return f(KnownRows<T, 2>(rows, offsets));
+    case 3: return f(KnownRows<T, 3>(rows, offsets));
+    case 4: return f(KnownRows<T, 4>(rows, offsets));
+    default: f(InputRows<T>{rows, offsets});
+  }
+}
+
+// Taps along a scratch row: lane i of tap t is the state at i * stride + t * step. The stride is known where it
+// is 1, 2 or 4, else kStride is 0; so are two or three taps.
+template <class A, int kStride, int known>
 struct ScratchTaps {
   static constexpr bool kAscending = false;
+  static constexpr int kKnown = known;
   ScratchRow<A> row;
   int64_t stride, step;
+
+  ScratchTaps shifted(int64_t lanes) const { return {row.at(lanes), stride, step}; }
 
   template <class L, class R>
   POOLKIT_INLINE typename R::template State<L> get(const R& r, int64_t t, int64_t lane) const {
@@ -130,18 +209,33 @@ struct ScratchTaps {
   }
 };
 
-// Calls f(source) with the taps along `row`, the common strides known at compile time.
-template <class A, class F>
-POOLKIT_INLINE void with_taps(ScratchRow<A> row, int64_t stride, int64_t step, const F& f) {
-  if (stride == 1) return f(ScratchTaps<A, 1>{row, 1, step});
-  if (stride == 2) return f(ScratchTaps<A, 2>{row, 2, step});
-  f(ScratchTaps<A, 0>{row, stride, step});
+template <bool tuned, class A, int kStride, class F>
+POOLKIT_INLINE void with_taps_apart(ScratchRow<A> row, int64_t stride, int64_t step, int64_t k, const F& f) {
+  if constexpr (!tuned) return f(ScratchTaps<A, kStride, 0>{row, stride, step});
+  switch (k) {
+    case 2: return f(ScratchTaps<A, kStride, 2>{row, stride, step});
+    case 3: return f(ScratchTaps<A, kStride, 3>{row, stride, step});
+    default: f(ScratchTaps<A, kStride, 0>{row, stride, step});
+  }
+}
+
+// Calls f(source) with the k taps along `row`.
+template <bool tuned, class A, class F>
+POOLKIT_INLINE void with_taps(ScratchRow<A> row, int64_t stride, int64_t step, int64_t k, const F& f) {
+  switch (stride) {
+    case 1: return with_taps_apart<tuned, A, 1>(row, 1, step, k, f);
+    case 2: return with_taps_apart<tuned, A, 2>(row, 2, step, k, f);
+    case 4:
+      if constexpr (tuned) return f(ScratchTaps<A, 4, 0>{row, 4, step});
+      [[fallthrough]];
+    default: f(ScratchTaps<A, 0, 0>{row, stride, step});
+  }
 }
 
 // One window along a contiguous row, as a fixed tree of 64-byte blocks: the same bits for every vector width.
 template <class R, class Load>
 inline typename R::template State<Single<typename R::Accumulator>> reduce_run(const R& r, int64_t length,
-                                                                             const Load& load_state) {
+                                                                              const Load& load_state) {
   using A = typename R::Accumulator;
   using One = Single<A>;
   using Many = Wide<A>;
@@ -177,8 +271,8 @@ inline typename R::template State<Single<typename R::Accumulator>> reduce_run(co
   }
   for (int64_t half_width = width / 2; half_width > 0; half_width /= 2) {
     for (int64_t lane = 0; lane < half_width; ++lane) {
-      const State s = r.template combine<One>(row.template get<One, State>(lane),
-                                              row.template get<One, State>(lane + half_width));
+      const State s =
+          r.template combine<One>(row.template get<One, State>(lane), row.template get<One, State>(lane + half_width));
       row.template put<One>(lane, s);
     }
   }

@@ -34,10 +34,16 @@ class Scatter {
   }
 
   void run(int64_t begin, int64_t end) {
-    for (int64_t unit = begin; unit < end; ++unit) {
-      const int64_t first = unit % plan_.scatter.tiles * plan_.scatter.tile;
+    const int64_t tiles = plan_.scatter.tiles;
+    int64_t unit = begin;
+    if (inner_ == 1) {
+      for (; unit + kTogether <= end; unit += kTogether) planes<kTogether>(unit);
+      for (; unit < end; ++unit) planes<1>(unit);
+    }
+    for (; unit < end; ++unit) {
+      const int64_t first = unit % tiles * plan_.scatter.tile;
       const int64_t lanes = first + plan_.scatter.tile < inner_ ? plan_.scatter.tile : inner_ - first;
-      plane(unit / plan_.scatter.tiles, first, lanes);
+      channels(unit / tiles, first, lanes);
     }
   }
 
@@ -57,50 +63,67 @@ class Scatter {
     }
   }
 
-  void plane(int64_t outer, int64_t first, int64_t lanes) {
-    T* grad_x = grad_x_ + outer * volume_ * inner_ + first;
-    // Wide enough types accumulate in place, the others in scratch.
-    constexpr bool in_place = kSame<T, A>;
-    A* sums = sums_;
-    int64_t pitch = lanes;
-    if constexpr (in_place) {
-      sums = grad_x;
-      pitch = inner_;
-    }
-    if (pitch == lanes) {
-      __builtin_memset(sums, 0, sizeof(A) * size_t(volume_ * lanes));
-    } else {
-      for (int64_t i = 0; i < volume_; ++i) __builtin_memset(sums + i * pitch, 0, sizeof(A) * size_t(lanes));
-    }
+  // Wide enough types accumulate in place, the others in scratch.
+  static constexpr bool kInPlace = kSame<T, A>;
 
-    int64_t out = outer * cells_ * inner_ + first;
+  // Channels first. Neighbouring windows often share their winner, and each sum waits for the one before:
+  // the planes keep one another busy.
+  template <int n>
+  void planes(int64_t outer) {
+    T* grad_x = grad_x_ + outer * volume_;
+    A* sums = sums_;
+    if constexpr (kInPlace) sums = grad_x;
+    __builtin_memset(sums, 0, sizeof(A) * size_t(n * volume_));
+    const T* grad_y = grad_y_ + outer * cells_;
+    const Offset* winners = winners_ + outer * cells_;
     for (int64_t od = 0; od < depth_.out; ++od) {
       for (int64_t oh = 0; oh < height_.out; ++oh) {
-        const int64_t row = (depth_.base[od] * height_.in + height_.base[oh]) * width_.in;
-        if (inner_ == 1) {
-          for (int64_t ow = 0; ow < width_.out; ++ow, ++out) {
-            sums[row + width_.base[ow] + distance(winners_[out])] += load<One>(grad_y_ + out);
-          }
-        } else {
-          for (int64_t ow = 0; ow < width_.out; ++ow, out += inner_) {
-            for (int64_t lane = 0; lane < lanes; ++lane) {
-              const int64_t cell = row + width_.base[ow] + distance(winners_[out + lane]);
-              sums[cell * pitch + lane] += load<One>(grad_y_ + out + lane);
-            }
+        A* row = sums + (depth_.base[od] * height_.in + height_.base[oh]) * width_.in;
+        for (int64_t ow = 0; ow < width_.out; ++ow, ++grad_y, ++winners) {
+          A* base = row + width_.base[ow];
+#pragma GCC unroll 4
+          for (int p = 0; p < n; ++p) {
+            base[p * volume_ + distance(winners[p * cells_])] += load<One>(grad_y + p * cells_);
           }
         }
       }
     }
+    if constexpr (!kInPlace) copy(grad_x, sums, n * volume_);
+  }
 
-    if constexpr (!in_place) {
-      for (int64_t i = 0; i < volume_; ++i) {
-        for_lanes<A>(lanes, Tail::overlap, [&](int64_t lane, auto family) {
-          using L = decltype(family);
-          store<L>(grad_x + i * inner_ + lane, load<L>(sums + i * lanes + lane));
-        });
+  // Channels last: some lanes of all cells.
+  void channels(int64_t outer, int64_t first, int64_t lanes) {
+    T* grad_x = grad_x_ + outer * volume_ * inner_ + first;
+    A* sums = sums_;
+    int64_t pitch = lanes;
+    if constexpr (kInPlace) {
+      sums = grad_x;
+      pitch = inner_;
+    }
+    for (int64_t i = 0; i < volume_; ++i) __builtin_memset(sums + i * pitch, 0, sizeof(A) * size_t(lanes));
+    int64_t out = outer * cells_ * inner_ + first;
+    for (int64_t od = 0; od < depth_.out; ++od) {
+      for (int64_t oh = 0; oh < height_.out; ++oh) {
+        const int64_t row = (depth_.base[od] * height_.in + height_.base[oh]) * width_.in;
+        for (int64_t ow = 0; ow < width_.out; ++ow, out += inner_) {
+          A* base = sums + (row + width_.base[ow]) * pitch;
+          for (int64_t lane = 0; lane < lanes; ++lane) {
+            base[distance(winners_[out + lane]) * pitch + lane] += load<One>(grad_y_ + out + lane);
+          }
+        }
       }
     }
+    if constexpr (!kInPlace) {
+      for (int64_t i = 0; i < volume_; ++i) copy(grad_x + i * inner_, sums + i * lanes, lanes);
+    }
   }
+
+  static void copy(T* to, const A* from, int64_t lanes) {
+    for_lanes<A>(lanes, 0,
+                 [=](int64_t i, auto family) { store<decltype(family)>(to + i, load<decltype(family)>(from + i)); });
+  }
+
+  static constexpr int kTogether = 4;
 
   const Plan& plan_;
   const AxisPlan &depth_, &height_, &width_;
