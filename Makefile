@@ -1,6 +1,7 @@
 # make demo      set up, build, pool a bird's song and leave the picture in build/demo.png
 # make test      set up, build, run every check and test
 # make bench     compare with torch and with copying the same bytes
+# make bench-peers, make bench-check  compare with other libraries; count the instructions of some kernels
 # make sanitize  the C++ sweep under AddressSanitizer and UndefinedBehaviorSanitizer
 # make lint, make format, make clean
 
@@ -9,9 +10,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip
 BUILD := build/make
+INSTALL := $(PIP) install --no-build-isolation --config-settings=build-dir=$(BUILD) \
+	--config-settings=cmake.define.POOLKIT_TESTS=ON --editable
 CPP := $(wildcard cpp/*/*.cpp cpp/*/*.h cpp/*/*/*.h)
 
-.PHONY: demo test bench sanitize lint check format clean
+.PHONY: demo test bench bench-peers bench-check sanitize lint check format clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/sample $(BUILD)/installed
@@ -25,7 +28,15 @@ test: $(VENV)/sample $(BUILD)/installed
 	$(BIN)/pytest -n 2
 
 bench: $(BUILD)/installed
+	$(BIN)/python benchmarks/run.py --peer poolkit --peer torch
+
+bench-peers: $(BUILD)/installed
+	$(INSTALL) '.[bench]'
 	$(BIN)/python benchmarks/run.py
+
+bench-check: $(BUILD)/installed
+	$(BIN)/cmake --build $(BUILD) --target instructions
+	$(BIN)/python benchmarks/instructions.py --driver $(BUILD)/instructions
 
 # A build tree without Python. Fewer random geometries: each costs some twenty times as much here.
 sanitize: $(VENV)/tools
@@ -61,8 +72,7 @@ $(VENV)/tools: pyproject.toml
 
 # Editable: Python files need no new installation, C++ files are compiled again as far as they changed.
 $(BUILD)/installed: $(VENV)/tools CMakeLists.txt $(CPP)
-	$(PIP) install --no-build-isolation --config-settings=build-dir=$(BUILD) \
-		--config-settings=cmake.define.POOLKIT_TESTS=ON --editable '.[torch,show,test,dev]'
+	$(INSTALL) '.[torch,show,test,dev]'
 	touch $@
 
 # Only its recording is wanted, not the dependencies.

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from peers.jax import JAX
+from peers.onnxruntime import ONNX_RUNTIME
+from peers.opencv import OPENCV
+from peers.openvino import OPENVINO
 from peers.ours import POOLKIT
 from peers.peer import Function, Peer
+from peers.scipy import SCIPY
+from peers.tensorflow import TENSORFLOW
+from peers.torch_compile import COMPILE
 from peers.torch_eager import TORCH
+from peers.torch_onednn import ONEDNN
 
-PEERS: dict[str, Peer] = {peer.name: peer for peer in (POOLKIT, TORCH)}
+PEERS: dict[str, Peer] = {
+    peer.name: peer
+    for peer in (POOLKIT, TORCH, COMPILE, ONEDNN, ONNX_RUNTIME, OPENVINO, JAX, TENSORFLOW, OPENCV, SCIPY)
+}
 
 __all__ = ["PEERS", "POOLKIT", "TORCH", "Function", "Peer"]

@@ -386,7 +386,7 @@ POOLKIT_INLINE typename L::Value each_lane(typename L::Value v, F f) {
 // b > a ? b : a and b < a ? b : a: single instructions, which GCC 12 does not find for itself.
 template <class L>
 POOLKIT_INLINE typename L::Value larger(typename L::Value b, typename L::Value a) {
-  using V = typename L::Value;
+  using V [[maybe_unused]] = typename L::Value;
   if constexpr (L::lanes == 1) {
     return b > a ? b : a;
 #if defined(__AVX512F__)
