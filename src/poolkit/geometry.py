@@ -104,17 +104,21 @@ class Sliding(NamedTuple):
 
 def integer(name: str, value: object, *, positive: bool = False) -> int:
     """The value as an int; floats and bools are refused, integer scalars of other libraries are not."""
-    try:
-        if isinstance(value, bool):
-            raise TypeError
-        number = operator.index(cast(Any, value))
-    except TypeError:
-        raise TypeError(f"{name} must be an int, but got {value!r} ({type(value).__name__})") from None
+    number = _index(name, value)
     if positive and number < 1:
         raise ArgumentError(f"{name} must be greater than zero, but got {number}")
     if number > LARGEST:
         raise ArgumentError(f"{name} must be at most {LARGEST}, but got {number}")
     return number
+
+
+def _index(name: str, value: object) -> int:
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        return operator.index(cast(Any, value))
+    except TypeError:
+        raise TypeError(f"{name} must be an int, but got {value!r} ({type(value).__name__})") from None
 
 
 def _is_sequence(value: object) -> bool:
@@ -368,7 +372,7 @@ packed_before = functools.lru_cache(maxsize=4096)(pack)
 
 
 def _as_tuple(size: Size) -> tuple[int, ...]:
-    sizes = (size,) if isinstance(size, int) else tuple(size)
+    sizes = tuple(_index("input_size", s) for s in (size if _is_sequence(size) else (size,)))  # type: ignore[union-attr]
     if not 1 <= len(sizes) <= 3 or any(s < 1 for s in sizes):
         raise ArgumentError(f"input_size must be 1 to 3 positive ints, but got {size!r}")
     return sizes
