@@ -17,7 +17,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 
 import poolkit
 from poolkit import ArgumentError, ReceptiveField, geometry, output_size, receptive_field, window_table
@@ -843,6 +843,58 @@ def test_an_output_too_small_names_every_argument() -> None:
         for word in words:
             assert word in str(refusal.value)
     assert output_size((9, 4), (3, 6), (3, 2), ((0, 0), (1, 0)), ceil_mode=True) == (3, 1)
+
+
+@settings(max_examples=300)
+@given(
+    size=st.integers(1, 6),
+    kernel=st.integers(2, 6),
+    stride=st.integers(1, 9),
+    dilation=st.integers(2, 14),
+    data=st.data(),
+)
+def test_the_first_empty_window_is_found(
+    size: int, kernel: int, stride: int, dilation: int, data: st.DataObject
+) -> None:
+    """Without visiting every output; here every output is."""
+    effective = dilation * (kernel - 1) + 1
+    low, high = data.draw(st.tuples(*[st.integers(0, effective - 1)] * 2))
+    outputs = (size + low + high - effective) // stride + 1
+    assume(outputs > 0)
+    windows = [
+        [cell for t in range(kernel) if 0 <= (cell := o * stride - low + t * dilation) < size] for o in range(outputs)
+    ]
+    if [] not in windows:
+        assert output_size(size, kernel, stride, ((low, high),), dilation) == (outputs,)
+        return
+    text = rf"output {windows.index([])} on spatial axis 0 lies wholly in the padding"
+    with pytest.raises(ArgumentError, match=text):
+        output_size(size, kernel, stride, ((low, high),), dilation)
+
+
+def test_empty_windows_among_very_many() -> None:
+    """Half a thousand million windows begin in the padding; only that with start -1 steps over the input."""
+    size, dilation = 2**30 - 1, 2**30
+    assert output_size(size, 3, 2, ((dilation, dilation + 1),), dilation) == (size // 2 + 1,)
+    with pytest.raises(ArgumentError, match=rf"output {dilation - 1} on spatial axis 0 lies wholly"):
+        output_size(size, 3, 1, ((dilation, dilation + 1),), dilation)
+
+
+def test_tables_are_listed_only_as_far_as_memory_goes() -> None:
+    with pytest.raises(ArgumentError, match=r"a table of \(1099511627776,\) windows is too large: at most 16777216"):
+        window_table(2**40, 1)
+
+
+@pytest.mark.parametrize("rank", [0, 4, True, "2", None])
+def test_receptive_field_names_the_ranks(rank: Any) -> None:
+    with pytest.raises(ArgumentError, match="rank must be 1, 2 or 3, but got"):
+        receptive_field([{"kernel_size": 2}], rank)
+
+
+@pytest.mark.parametrize("layer", [{}, {"stride": 2}, {"kernel_size": 2, "strides": 2}, 3, None])
+def test_receptive_field_names_what_a_layer_holds(layer: Any) -> None:
+    with pytest.raises(ArgumentError, match="layers must be dicts with kernel_size and any of ceil_mode, dilation"):
+        receptive_field([{"kernel_size": 2}, layer])
 
 
 def test_an_empty_window_is_named_by_axis_and_output() -> None:

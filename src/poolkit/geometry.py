@@ -21,6 +21,7 @@ Padding = int | str | Sequence[int] | Sequence[Sequence[int]]
 
 LARGEST = 2**31 - 1  # of kernel, stride, dilation and padding: their products stay exact everywhere
 LARGEST_VOLUME = 2**60  # cells of a plane
+LARGEST_TABLE = 2**24  # windows of an axis that are listed one by one
 NAMED_PADDINGS = ("valid", "same", "same_lower")
 
 
@@ -208,7 +209,7 @@ def check_unpool(
 def unpooled_size(
     rank: int, size: Sequence[int], kernel_size: object, stride: object, padding: object, output_size: object
 ) -> list[int]:
-    """The size before pooling: the smallest that fits, or the one asked for if pooling it gives `size`."""
+    """The size before pooling: the one whose windows end at its edge, or the one asked for, less than a stride away."""
     kernel, strides, pads = check_unpool(rank, kernel_size, stride, padding)
     default = [(n - 1) * s + k - 2 * p for n, k, s, p in zip(size, kernel, strides, pads, strict=True)]
     wanted = default
@@ -251,18 +252,52 @@ def _slide(size: int, kernel: int, stride: int, pads: tuple[int, int], dilation:
     return Axis(size, out, kernel, stride, dilation, low, high)
 
 
+def _floor_sum(n: int, step: int, start: int, modulus: int) -> int:
+    """The sum of (start + o * step) // modulus over 0 <= o < n, in as many steps as Euclid's algorithm takes."""
+    total = 0
+    while n > 0:
+        whole, step = divmod(step, modulus)
+        total += whole * (n * (n - 1) // 2)
+        whole, start = divmod(start, modulus)
+        total += whole * n
+        # Now the same staircase is summed along the other axis.
+        n, start = divmod(start + n * step, modulus)
+        step, modulus = modulus, step
+    return total
+
+
+def _first_empty(axis: Axis) -> int | None:
+    """The first output whose window holds no cell.
+
+    Padding is smaller than the window, so only a dilation larger than the input leaves one empty: where the window
+    starts in the padding and its positions step over the input.
+    """
+    if axis.dilation <= axis.size or axis.kernel < 2:
+        return None
+
+    def empty_among(n: int) -> int:
+        starts = (axis.stride, -axis.pad_low)
+        reach = (axis.stride, axis.dilation - axis.size - axis.pad_low)
+        return _floor_sum(n, *reach, axis.dilation) - _floor_sum(n, *starts, axis.dilation)
+
+    low, high = 0, min(axis.out, -(-axis.pad_low // axis.stride))
+    if empty_among(high) == 0:
+        return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if empty_among(middle) else (middle, high)
+    return low
+
+
 def _refuse_empty_windows(windows: Windows) -> None:
-    """Padding is smaller than the window, so only a dilation larger than the input can leave one empty."""
     for i, axis in enumerate(windows.axes):
-        if axis.dilation <= axis.size or axis.kernel < 2:
-            continue
-        for o in range(axis.out):
-            if axis.tap(o).cells < 1:
-                raise ArgumentError(
-                    f"the window of output {o} on spatial axis {i} lies wholly in the padding: input size {axis.size}, "
-                    f"kernel_size={axis.kernel}, stride={axis.stride}, dilation={axis.dilation}, "
-                    f"padding=({axis.pad_low}, {axis.pad_high})"
-                )
+        empty = _first_empty(axis)
+        if empty is not None:
+            raise ArgumentError(
+                f"the window of output {empty} on spatial axis {i} lies wholly in the padding: input size {axis.size}, "
+                f"kernel_size={axis.kernel}, stride={axis.stride}, dilation={axis.dilation}, "
+                f"padding=({axis.pad_low}, {axis.pad_high})"
+            )
 
 
 def _plan(rank: int, input_size: tuple[int, ...], sliding: Sliding) -> Windows:
@@ -413,6 +448,10 @@ def window_table(
     """
     sizes = _as_tuple(input_size)
     windows = sliding(len(sizes), sizes, kernel_size, stride, padding, dilation, ceil_mode)
+    if max(windows.output_size) > LARGEST_TABLE:
+        raise ArgumentError(
+            f"a table of {windows.output_size} windows is too large: at most {LARGEST_TABLE} an axis are listed"
+        )
     return tuple(tuple(axis.tap(o) for o in range(axis.out)) for axis in windows.axes)
 
 
@@ -424,6 +463,9 @@ class ReceptiveField(NamedTuple):
     start: int  #: first cell that output 0 reaches; negative inside the padding
 
 
+_LAYER_KEYS = frozenset(("kernel_size", "stride", "padding", "dilation", "ceil_mode"))
+
+
 def receptive_field(layers: Iterable[dict[str, Any]], rank: int = 2) -> tuple[ReceptiveField, ...]:
     """The receptive field of a chain of layers, first layer first, an entry an axis.
 
@@ -433,8 +475,15 @@ def receptive_field(layers: Iterable[dict[str, Any]], rank: int = 2) -> tuple[Re
     >>> receptive_field([dict(kernel_size=3, stride=2, padding=1), dict(kernel_size=2)], rank=1)
     (ReceptiveField(size=5, stride=4, start=-1),)
     """
+    if isinstance(rank, bool) or rank not in (1, 2, 3):
+        raise ArgumentError(f"rank must be 1, 2 or 3, but got {rank!r}")
     fields = [ReceptiveField(1, 1, 0)] * rank
     for layer in layers:
+        if not isinstance(layer, dict) or not {"kernel_size"} <= layer.keys() <= _LAYER_KEYS:
+            raise ArgumentError(
+                f"layers must be dicts with kernel_size and any of {', '.join(sorted(_LAYER_KEYS - {'kernel_size'}))}, "
+                f"but got {layer!r}"
+            )
         checked = check_sliding(rank, **layer)
         if isinstance(checked.padding, str):
             if checked.padding != "valid":
