@@ -146,10 +146,29 @@ void run(const Job<Call>& job, const Tiling& tiling, Parallel parallel) {
       &job);
 }
 
-BackwardWalker backward_walker(const Plan& plan) {
+BackwardWalker backward_walker(const Problem& p, Problem* adjoint) {
+  static const int sum = find_method("sum");
+  const Plan& plan = plan_for(p);
+  if (methods[p.method].linear) {
+    switch (find_adjoint(plan, p, sum, adjoint)) {
+      case Adjoint::sum: return BackwardWalker::sum;
+      case Adjoint::sum_of_quotients: return BackwardWalker::spread;
+      case Adjoint::none: break;
+    }
+  }
   if (plan.apart) return BackwardWalker::expand;
-  const bool scatters = methods[plan.problem.method].scatters && !plan.gathers;
+  const bool scatters = methods[p.method].scatters && !plan.gathers;
   return scatters ? BackwardWalker::scatter : BackwardWalker::gather;
+}
+
+const char* walker_name(BackwardWalker walker) {
+  switch (walker) {
+    case BackwardWalker::sum: return "forward of the gradients";
+    case BackwardWalker::spread: return "forward of the divided gradients";
+    case BackwardWalker::expand: return "expand";
+    case BackwardWalker::scatter: return "scatter";
+    default: return "gather";
+  }
 }
 
 bool is_empty(const Problem& p) {
@@ -228,16 +247,15 @@ void backward(const Problem& p, const void* grad_y, const void* x, const void* y
     std::memset(grad_x, 0, static_cast<size_t>(cells * size_of(p.dtype)));
     return;
   }
-  const Plan& plan = plan_for(p);
-  static const int sum = find_method("sum");
   Problem adjoint;
-  if (methods[p.method].linear && find_adjoint(plan, p, sum, &adjoint)) {
-    return forward(adjoint, grad_y, grad_x, nullptr, parallel);
-  }
-  const BackwardCall call{&plan, grad_y, x, y, winners, grad_x};
-  const BackwardWalker walker = backward_walker(plan);
+  const BackwardWalker walker = backward_walker(p, &adjoint);
+  if (walker == BackwardWalker::sum) return forward(adjoint, grad_y, grad_x, nullptr, parallel);
+  const Plan& plan = plan_for(p);
+  BackwardCall call{&plan, grad_y, x, y, winners, grad_x, nullptr};
+  if (walker == BackwardWalker::spread) call.adjoint = &plan_for(adjoint);
   const Tiling& tiling = walker == BackwardWalker::expand    ? plan.expand
                          : walker == BackwardWalker::scatter ? plan.scatter
+                         : walker == BackwardWalker::spread  ? call.adjoint->forward
                                                              : plan.backward;
   run(Job<BackwardCall>{call, kernels_for(p.dtype).backward(p.method, walker)}, tiling, parallel);
 }
@@ -265,15 +283,12 @@ void explain(const Problem& p, bool with_winners, char* text, size_t size) {
                            : w.trivial              ? "none"
                            : plan.doubles           ? "shared taps"
                            : plan.problem.inner > 1 ? "taps across channels"
+                           : plan.single            ? "taps along the input's rows"
                            : w.regular              ? "taps along width"
+                           : plan.picks != nullptr  ? "picked taps"
                                                     : "runs along width";
   Problem adjoint;
-  const char* backward = "gather";
-  if (methods[p.method].linear && find_adjoint(plan, p, find_method("sum"), &adjoint)) {
-    backward = "forward of the gradients";
-  } else if (backward_walker(plan_for(p)) != BackwardWalker::gather) {
-    backward = backward_walker(plan_for(p)) == BackwardWalker::expand ? "expand" : "scatter";
-  }
+  const char* backward = walker_name(backward_walker(p, &adjoint));
   const Plan& found = plan_for(p);
   std::snprintf(text, size,
                 "isa %s; axes %lldx%lldx%lld -> %lldx%lldx%lld, outer %lld, inner %lld; vertical %s (up to %lld), "

@@ -8,6 +8,7 @@
 #include "walkers/expand.h"
 #include "walkers/forward.h"
 #include "walkers/scatter.h"
+#include "walkers/spread.h"
 
 #define POOLKIT_JOIN(a, b) a##b
 #define POOLKIT_KERNELS(dtype) POOLKIT_JOIN(kernels_, dtype)
@@ -83,6 +84,10 @@ BackwardKernel backward_of(BackwardWalker walker) {
   } else {
     if (walker == BackwardWalker::expand) return run_expand<T, R>;
     if (walker == BackwardWalker::gather) return run_backward<T, R>;
+    if (walker == BackwardWalker::spread) {
+      if constexpr (kSame<T, typename Storage<T>::Accumulator>) return run_spread<T>;
+      return nullptr;
+    }
     return run_scatter<T>;
   }
 }

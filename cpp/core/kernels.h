@@ -18,6 +18,7 @@ struct BackwardCall {
   const Plan* plan;
   const void *grad_y, *x, *y, *winners;
   void* grad_x;
+  const Plan* adjoint;  // of the sum of the gradients around each input, for `spread`
 };
 
 // Runs the units [begin, end) of the plan's tiling; scratch has plan->scratch_bytes, 64-byte aligned.

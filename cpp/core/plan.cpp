@@ -56,10 +56,13 @@ Problem simplified(Problem p) {
 // Room for the tables of a plan; kept between calls of a thread.
 struct Tables {
   std::vector<int64_t> integers;
+  std::vector<int32_t> picks;
   std::vector<double> divisors;
 };
 
 int64_t ceil_div(int64_t a, int64_t b) { return a >= 0 ? (a + b - 1) / b : -(-a / b); }
+
+int64_t axis_integers(const Axis& a) { return 4 * a.out + 2 * a.in; }
 
 AxisPlan plan_axis(const Axis& a, Count count, bool lanes_along, int64_t* integers, double* divisors) {
   AxisPlan plan{};
@@ -76,6 +79,7 @@ AxisPlan plan_axis(const Axis& a, Count count, bool lanes_along, int64_t* intege
   int64_t* last = first + a.out;
   int64_t* cover_begin = last + a.out;
   int64_t* cover_end = cover_begin + a.in;
+  int64_t* alike = cover_end + a.in;
   for (int64_t o = 0; o < a.out; ++o) {
     if (a.kernel == 0) {
       // start + whole + fraction keeps every product below in * out's own size.
@@ -111,6 +115,11 @@ AxisPlan plan_axis(const Axis& a, Count count, bool lanes_along, int64_t* intege
     cover_end[i] = end;
     plan.cover = std::max(plan.cover, end - cover_begin[i]);
   }
+  for (int64_t o = a.out - 1; o >= 0; --o) {
+    const bool same = o + 1 < a.out && a.kernel != 0 && base[o + 1] - base[o] == a.stride && first[o] == first[o + 1] &&
+                      last[o] == last[o + 1] && divisors[o] == divisors[o + 1];
+    alike[o] = same ? alike[o + 1] + 1 : 1;
+  }
   const int64_t effective = (plan.kernel - 1) * a.dilation + 1;
   const bool long_apart = a.kernel >= 8 && a.stride >= 4 && a.dilation == 1;
   plan.regular = a.kernel != 0 && a.kernel <= a.in && effective <= 2 * a.in + 64 && a.stride <= 2 * a.in + 64 &&
@@ -120,6 +129,7 @@ AxisPlan plan_axis(const Axis& a, Count count, bool lanes_along, int64_t* intege
   plan.last = last;
   plan.cover_begin = cover_begin;
   plan.cover_end = cover_end;
+  plan.alike = alike;
   plan.divisor = divisors;
   return plan;
 }
@@ -138,9 +148,36 @@ Tiling tiling(int64_t length, int64_t tile, int64_t outer, int64_t height, int64
   return t;
 }
 
+constexpr int64_t kPickTaps = 12;  // longer windows are reduced one by one
+constexpr int64_t kPickSlack = 16;
+
+int64_t pick_integers(const Plan& plan) {
+  const AxisPlan& w = plan.width;
+  const bool picked =
+      plan.uneven && w.kernel <= kPickTaps && w.in < INT32_MAX && plan.depth.kernel * plan.height.kernel * w.out > 1;
+  return picked ? w.kernel * (w.out + kPickSlack) : 0;
+}
+
+// Where the taps of uneven windows stand in a scratch row, after whose last column stands an identity.
+void plan_picks(Plan& plan, int32_t* picks) {
+  const AxisPlan& w = plan.width;
+  const int64_t pitch = w.out + kPickSlack;
+  for (int64_t t = 0; t < w.kernel; ++t) {
+    for (int64_t o = 0; o < pitch; ++o) {
+      const bool there = o < w.out && t >= w.first[o] && t < w.last[o];
+      picks[t * pitch + o] = static_cast<int32_t>(there ? w.base[o] + t * w.dilation : w.in);
+    }
+  }
+  plan.picks = picks;
+  plan.pick_pitch = pitch;
+}
+
 constexpr int64_t kShareRows = 10, kShareTaps = 5;  // from here on, sharing the parts of windows pays
 
 constexpr int64_t kGatherCovers = 32;  // up to here, gathering winners is faster than scattering
+
+// Lanes, so that what follows them in scratch stands on whole words.
+int64_t rounded(int64_t lanes) { return (lanes + 15) / 16 * 16; }
 
 void plan_forward(Plan& plan) {
   const Problem& p = plan.problem;
@@ -152,7 +189,8 @@ void plan_forward(Plan& plan) {
   plan.slides = d.kernel == 1 && h.regular && h.stride == 1 && h.dilation == 1 && h.kernel >= kShareRows &&
                 (w.trivial || w.regular);
   plan.doubles = w.regular && !w.trivial && w.kernel >= kShareTaps && 2 * w.stride <= w.kernel;
-  plan.count_lanes = p.inner == 1 ? w.out + kSlack : 0;
+  plan.single = p.inner == 1 && taps == 1 && w.regular && !w.trivial && !plan.doubles;
+  plan.count_lanes = p.inner == 1 ? rounded(w.out + kSlack) : 0;
   const int64_t work = plan.slides ? 4 : taps;
   // Rows of one unit: enough lanes to forget what starting costs, and windows enough to share.
   const auto rows = [&](int64_t lanes) {
@@ -167,6 +205,9 @@ void plan_forward(Plan& plan) {
     const int64_t row_work = (work * w.stride + std::min<int64_t>(w.kernel, 8)) * p.inner;
     plan.forward = tiling(w.out, tile, planes, h.out, row_work, rows(w.in * p.inner * h.stride));
     plan.line = ((plan.forward.tile - 1) * w.stride + effective + w.stride) * p.inner;
+  } else if (plan.picks != nullptr) {
+    plan.forward = tiling(w.out, w.out, planes, h.out, taps * w.in + w.kernel * w.out, rows(w.in));
+    plan.line = w.in + 1;
   } else {
     const bool direct = taps == 1 && p.inner == 1;
     const int64_t tile = direct ? std::max<int64_t>(1, kTileLanes / w.kernel) : w.out;
@@ -189,6 +230,7 @@ void plan_backward(Plan& plan) {
   int64_t lanes = p.inner;
   while (lanes > 64 && p.outer * (p.inner / lanes) < 8) lanes /= 2;
   plan.scatter = tiling(p.inner, lanes, p.outer, 1, d.in * h.in * w.in);
+  plan.cover_picks = plan.uneven && w.dilation == 1 && w.cover <= kPickTaps && w.out < INT32_MAX;
   plan.gathers = p.inner > 1 && covers * w.cover <= kGatherCovers;
   plan.apart = true;
   for (const AxisPlan* a : {&d, &h, &w}) plan.apart &= a->cover <= 1 && a->dilation == 1;
@@ -211,17 +253,23 @@ void plan_scratch(Plan& plan) {
       2 * (plan.lines * plan.line + kSlack) + (plan.slides ? (h.kernel + 3) * (plan.line + kSlack) : 0);
   const int64_t forward = taps * 2 * kWord + (plan.count_lanes + kMaxFields * lines) * kWord;
   const int64_t phases = w.regular ? w.stride : 1;
-  const int64_t reach = w.regular ? (plan.backward.tile + (w.kernel - 1) * w.dilation) / w.stride + 2 : 0;
+  const int64_t reach = w.regular ? (plan.backward.tile + (w.kernel - 1) * w.dilation) / w.stride + 2 : w.out + 1;
   const int64_t sums = plan.backward.tile + phases * (kSlack + 2);
   const int64_t pulls = kMaxFields * (reach + kSlack) * std::max<int64_t>(1, covers);
   const int64_t backward = covers * (1 + w.cover) * kCover + (phases + 2) * kWord + w.kernel * kPhaseTap +
-                           (plan.count_lanes + sums + pulls) * kWord;
+                           (plan.count_lanes + sums + pulls + (plan.cover_picks ? w.cover * w.in + 2 : 0)) * kWord;
   const int64_t offsets = plan.winner_bytes <= 2 ? taps * w.kernel : 0;
   const bool narrow = p.dtype == DType::f16 || p.dtype == DType::bf16;  // accumulated in float, aside
   const int64_t volume = d.in * h.in * w.in;
   const int64_t sums_aside = narrow ? volume * (p.inner == 1 ? 4 : plan.scatter.tile) : 0;
   const int64_t scatter = offsets * kWord + sums_aside * kWord / 2;
-  plan.scratch_bytes = std::max({forward, backward, scatter, plan.count_lanes * kWord}) + 64;
+  // A block of rows and those around it that reach into it, or whole planes.
+  const int64_t rows_around = std::min(h.in, plan.forward.rows + (h.kernel - 1) * h.dilation);
+  const int64_t row = w.in * p.inner, plane = h.in * row;
+  const bool whole = plan.forward.blocks == 1 && plan.forward.tiles == 1;
+  plan.spread_lanes = rounded(whole ? std::max<int64_t>(1, kTileLanes / plane) * plane : rows_around * row);
+  const int64_t spread = forward + (plan.spread_lanes + kSlack + plan.count_lanes) * kWord;
+  plan.scratch_bytes = std::max({forward, d.trivial ? spread : 0, backward, scatter, plan.count_lanes * kWord}) + 64;
 }
 
 constexpr int kRecentPlans = 4;  // forward and backward of a layer, and those of its neighbour
@@ -243,27 +291,30 @@ struct Planned {
 
 }  // namespace
 
-bool find_adjoint(const Plan& plan, const Problem& problem, int sum, Problem* adjoint) {
+Adjoint find_adjoint(const Plan& plan, const Problem& problem, int sum, Problem* adjoint) {
   double divisor = 1;
+  bool uniform = true;
   for (const AxisPlan* a : {&plan.depth, &plan.height, &plan.width}) {
-    for (int64_t o = 0; o < a->out; ++o) {
-      if (a->divisor[o] != a->divisor[0]) return false;
-    }
+    for (int64_t o = 0; o < a->out; ++o) uniform &= a->divisor[o] == a->divisor[0];
     divisor *= a->divisor[0];
   }
+  const bool wide = problem.dtype == DType::f32 || problem.dtype == DType::f64;  // quotients are not rounded twice
+  if (!uniform && !(wide && plan.depth.trivial)) return Adjoint::none;
   *adjoint = problem;
   for (int i = 0; i < 3; ++i) {
     const Axis& a = problem.axis[i];
-    if (a.kernel == 0 || a.stride != 1 || a.kernel > a.out) return false;
+    if (a.kernel == 0 || a.stride != 1 || a.kernel > a.out) return Adjoint::none;
     const int64_t reach = (a.kernel - 1) * a.dilation;
     adjoint->axis[i] = {
         a.out, a.in, a.kernel, 1, a.dilation, reach - a.pad_low, std::max<int64_t>(0, reach - a.pad_high)};
-    if (reach < a.pad_low) return false;
+    if (reach < a.pad_low) return Adjoint::none;
   }
   adjoint->count = Count::fixed;
-  adjoint->divisor = problem.method == sum ? 1 : int64_t(divisor);
+  adjoint->divisor = problem.method == sum || !uniform ? 1 : int64_t(divisor);
+  if (!uniform) adjoint->method = sum;
   const Plan& found = plan_for(*adjoint);
-  return !found.depth.hollow && !found.height.hollow && !found.width.hollow;
+  if (found.depth.hollow || found.height.hollow || found.width.hollow) return Adjoint::none;
+  return uniform ? Adjoint::sum : Adjoint::sum_of_quotients;
 }
 
 int64_t window_extent(const Axis& a) {
@@ -291,7 +342,7 @@ const Plan& plan_for(const Problem& problem) {
   const Axis* axis = plan.problem.axis;
   size_t integers = 0, divisors = 0;
   for (int i = 0; i < 3; ++i) {
-    integers += 3 * axis[i].out + 2 * axis[i].in;
+    integers += axis_integers(axis[i]);
     divisors += axis[i].out;
   }
   tables.integers.resize(integers);
@@ -302,11 +353,16 @@ const Plan& plan_for(const Problem& problem) {
   for (int i = 0; i < 3; ++i) {
     const bool lanes_along = i == 2 && plan.problem.inner == 1;
     *axes[i] = plan_axis(axis[i], plan.problem.count, lanes_along, next_integers, next_divisors);
-    next_integers += 3 * axis[i].out + 2 * axis[i].in;
+    next_integers += axis_integers(axis[i]);
     next_divisors += axis[i].out;
   }
   if (problem.count == Count::fixed) {
     for (int64_t o = 0; o < axis[2].out; ++o) tables.divisors[divisors - axis[2].out + o] = double(problem.divisor);
+  }
+  plan.uneven = plan.problem.inner == 1 && !plan.width.trivial && !plan.width.regular;
+  if (const int64_t picks = pick_integers(plan)) {
+    tables.picks.resize(size_t(picks));
+    plan_picks(plan, tables.picks.data());
   }
   int64_t cells = 1;
   for (const Axis& a : problem.axis) {

@@ -12,10 +12,11 @@ struct AxisPlan {
   int64_t in, out;
   int64_t kernel;  // most taps a window can have: the row-major strides of winner offsets
   int64_t stride, dilation, pad_low;
-  bool regular;   // base[o] == o * stride - pad_low, so that lanes can run over outputs
-  bool trivial;   // one position, one output
-  bool hollow;    // some window holds no cell: not to be run
-  int64_t cover;  // most outputs that cover one input
+  bool regular;          // base[o] == o * stride - pad_low, so that lanes can run over outputs
+  bool trivial;          // one position, one output
+  bool hollow;           // some window holds no cell: not to be run
+  int64_t cover;         // most outputs that cover one input
+  const int64_t* alike;  // [out]: outputs from o on whose windows differ in their place alone
   const int64_t *base, *first, *last, *cover_begin, *cover_end;
   const double* divisor;  // [out], this axis' factor of the divisor
 };
@@ -28,31 +29,41 @@ struct Tiling {
   int64_t units, grain;
 };
 
-// Backward: each input gathers from the outputs that cover it; each output adds to its one winner; or, where
-// windows do not overlap, each output writes its own cells.
-enum class BackwardWalker : int { gather, scatter, expand };
+// Backward: each input gathers from the outputs that cover it; each output adds to its one winner; where windows
+// do not overlap, each output writes its own cells; or the gradients around each input are summed by the forward
+// walker, each divided by its window's divisor before where these differ.
+enum class BackwardWalker : int { gather, scatter, expand, sum, spread };
 
 struct Plan {
   Problem problem;
   AxisPlan depth, height, width;
   int winner_bytes;
   Tiling forward, backward, scatter, expand;
-  bool apart;             // no two windows overlap
-  bool gathers;           // winners too: channels last, with few windows over an input
-  bool runs;              // one window a plane, its cells neighbours
-  bool slides;            // the vertical step shares the parts of overlapping windows,
-  bool doubles;           // and so does the horizontal one
-  int64_t line, lines;    // lanes of a scratch row of the forward walker, and how many such rows it keeps
-  int64_t count_lanes;    // of its table of divisors
+  bool apart;            // no two windows overlap
+  bool gathers;          // winners too: channels last, with few windows over an input
+  bool runs;             // one window a plane, its cells neighbours
+  bool single;           // windows lie in one row, and are read where they stand
+  bool uneven;           // lanes run along a width whose windows lie unevenly: taken as picked, or one by one
+  bool slides;           // the vertical step shares the parts of overlapping windows,
+  bool doubles;          // and so does the horizontal one
+  int64_t line, lines;   // lanes of a scratch row of the forward walker, and how many such rows it keeps
+  int64_t count_lanes;   // of its table of divisors
+  const int32_t* picks;  // lane of tap t of output o, at [t * pick_pitch + o], for uneven windows; or null
+  int64_t pick_pitch;
+  bool cover_picks;       // backward: few of such windows lie over an input
+  int64_t spread_lanes;   // that `spread` divides at a time, if this sums gradients in one or two dimensions
   int64_t scratch_bytes;  // enough for either direction, for any lane type up to 8 bytes
 };
 
 // Valid until three more problems have been planned on the same thread.
 const Plan& plan_for(const Problem& problem);
 
-// The backward of a sum or average at stride 1 is a sum again, of the gradients around each input, if all windows
-// have the same divisor. `sum` is the index of the method that does not divide.
-bool find_adjoint(const Plan& plan, const Problem& problem, int sum, Problem* adjoint);
+// The backward of a sum or average at stride 1 is a sum again, of the gradients around each input. If all windows
+// have the same divisor the sum is divided by it, else each gradient by its own before.
+enum class Adjoint { none, sum, sum_of_quotients };
+
+// `sum` is the index of the method that does not divide.
+Adjoint find_adjoint(const Plan& plan, const Problem& problem, int sum, Problem* adjoint);
 
 // The most taps of a window along an axis; winner offsets count in these.
 int64_t window_extent(const Axis& axis);

@@ -350,6 +350,47 @@ POOLKIT_INLINE V evens(V a, V b) {
   }
 }
 
+// Every stride-th value at p; kStride is the stride where it is 1, 2 or 4, else 0.
+template <class L, int kStride, class T>
+POOLKIT_INLINE typename L::Value load_apart(const T* p, int64_t stride) {
+  using V [[maybe_unused]] = typename L::Value;
+  constexpr int n = L::lanes;
+  if constexpr (n == 1 || kStride == 1) {
+    return load<L>(p);
+  } else if constexpr (kStride == 2) {
+    return evens<L>(load<L>(p), load<L>(p + n));
+  } else if constexpr (kStride == 4) {
+    const V low = evens<L>(load<L>(p), load<L>(p + n)), high = evens<L>(load<L>(p + 2 * n), load<L>(p + 3 * n));
+    return evens<L>(low, high);
+  } else {
+    return load_strided<L>(p, stride);
+  }
+}
+
+// The words at p[index[0]], p[index[1]], ...
+template <class L>
+POOLKIT_INLINE typename L::Index load_picked(const typename L::Scalar* p, const int32_t* index) {
+  using Index = typename L::Index;
+  if constexpr (L::lanes == 1) {
+    return load_bits<Index>(p + *index);
+#if defined(__AVX512F__)
+  } else if constexpr (L::lanes == 16 && sizeof(Index) == 64) {
+    return Index(_mm512_i32gather_epi32(load_bits<__m512i>(index), p, 4));
+  } else if constexpr (L::lanes == 8 && sizeof(Index) == 64) {
+    return Index(_mm512_i32gather_epi64(load_bits<__m256i>(index), p, 8));
+#elif defined(__AVX2__)
+  } else if constexpr (L::lanes == 8) {
+    return Index(_mm256_i32gather_epi32(reinterpret_cast<const int*>(p), load_bits<__m256i>(index), 4));
+  } else if constexpr (L::lanes == 4) {
+    return Index(_mm256_i32gather_epi64(reinterpret_cast<const long long*>(p), load_bits<__m128i>(index), 8));
+#endif
+  } else {
+    Index words{};
+    for (int i = 0; i < L::lanes; ++i) words[i] = load_bits<typename L::Int>(p + index[i]);
+    return words;
+  }
+}
+
 // The lanes of a and b in turn: a[0], b[0], a[1], ... ; the first and the second vector of them.
 template <class L>
 POOLKIT_INLINE typename L::Value zipped_low(typename L::Value a, typename L::Value b) {

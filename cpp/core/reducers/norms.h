@@ -1,32 +1,20 @@
 // Lp pooling (sum |x|^p)^(1/p) and power-average pooling (sum |x|^p / count)^(1/p).
 #pragma once
 
+#include "../elementary.h"
 #include "reducer.h"
 
 namespace poolkit::POOLKIT_ISA_NAMESPACE {
 namespace {
 
-inline float power(float x, float p) { return __builtin_powf(x, p); }
-inline double power(double x, double p) { return __builtin_pow(x, p); }
-inline float cube_root(float x) { return __builtin_cbrtf(x); }
-inline double cube_root(double x) { return __builtin_cbrt(x); }
-
-// Out of line: these take far longer than a call, and stand in many loops.
-template <class A>
-__attribute__((noinline)) void power_each(A* values, int n, A p) {
-  for (int i = 0; i < n; ++i) values[i] = power(values[i], p);
-}
-template <class A>
-__attribute__((noinline)) void cube_root_each(A* values, int n) {
-  for (int i = 0; i < n; ++i) values[i] = cube_root(values[i]);
-}
-
-template <class L, class F>
-POOLKIT_INLINE typename L::Value in_memory(typename L::Value v, const F& f) {
-  typename L::Scalar values[L::lanes];
-  store_bits(values, v);
-  f(values, L::lanes);
-  return load_bits<typename L::Value>(values);
+// Out of line: a power takes far longer than a call, and stands in many loops.
+template <class L>
+__attribute__((noinline)) typename L::Value power(typename L::Value x, double p) {
+  if constexpr (kSame<typename L::Scalar, float>) {
+    return power_of_floats<L>(x, p);
+  } else {
+    return each_lane<L>(x, [p](double v) { return __builtin_pow(v, p); });
+  }
 }
 
 template <class T, bool mean>
@@ -36,21 +24,15 @@ struct Norm {
   static constexpr bool kSupported = kIsFloat<T>;
   enum Exponent { kOne, kTwo, kThree, kAny };
 
-  Accumulator p;
-  double exact_p, low, high;
+  double p, low, high;
   Exponent exponent;
 
   explicit Norm(const Problem& problem)
-      : p(Accumulator(problem.param[0])),
-        exact_p(problem.param[0]),
-        exponent(exact_p == 1   ? kOne
-                 : exact_p == 2 ? kTwo
-                 : exact_p == 3 ? kThree
-                                : kAny) {
+      : p(problem.param[0]), exponent(p == 1 ? kOne : p == 2 ? kTwo : p == 3 ? kThree : kAny) {
     // Sums of powers between these bounds lost nothing to overflow or underflow.
     constexpr double limit = sizeof(Accumulator) == 4 ? 1e25 : 1e250;
-    low = __builtin_pow(limit, -1 / exact_p);
-    high = __builtin_pow(limit, 1 / exact_p);
+    low = __builtin_pow(limit, -1 / p);
+    high = __builtin_pow(limit, 1 / p);
   }
 
   template <class L>
@@ -58,14 +40,13 @@ struct Norm {
     if (exponent == kOne) return magnitude;
     if (exponent == kTwo) return magnitude * magnitude;
     if (exponent == kThree) return magnitude * magnitude * magnitude;
-    return in_memory<L>(magnitude, [this](Accumulator* v, int n) { power_each(v, n, p); });
+    return power<L>(magnitude, p);
   }
   template <class L>
   POOLKIT_INLINE typename L::Value root(typename L::Value sum) const {
     if (exponent == kOne) return sum;
     if (exponent == kTwo) return square_root<L>(sum);
-    if (exponent == kThree) return in_memory<L>(sum, [](Accumulator* v, int n) { cube_root_each(v, n); });
-    return in_memory<L>(sum, [this](Accumulator* v, int n) { power_each(v, n, 1 / p); });
+    return power<L>(sum, 1 / p);
   }
   template <class L>
   POOLKIT_INLINE static typename L::Value magnitude(typename L::Value x) {
@@ -116,8 +97,8 @@ struct Norm {
       largest = x != x || largest != largest ? __builtin_nan("") : size > largest ? size : largest;
     });
     if (largest == 0 || largest != largest || largest == __builtin_inf()) return largest;
-    each_cell([&](double x) { sum += __builtin_pow((x < 0 ? -x : x) / largest, exact_p); });
-    return largest * __builtin_pow(mean ? sum / count : sum, 1 / exact_p);
+    each_cell([&](double x) { sum += __builtin_pow((x < 0 ? -x : x) / largest, p); });
+    return largest * __builtin_pow(mean ? sum / count : sum, 1 / p);
   }
 
   template <class L>
@@ -145,7 +126,7 @@ struct Norm {
     } else if (exponent == kThree) {
       weight = ratio * ratio;
     } else {
-      weight = in_memory<L>(ratio, [this](Accumulator* v, int n) { power_each(v, n, p - 1); });
+      weight = power<L>(ratio, p - 1);
     }
     const typename L::Value zero{};
     const typename L::Value slope = weight * pulled.gradient;

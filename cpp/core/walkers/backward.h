@@ -52,6 +52,7 @@ class Backward {
       cursor += width_.out + kSlack;
     }
     if (inner_ == 1 && width_.regular) cursor = sort_taps(cursor);
+    if (plan_.cover_picks) cursor = find_picks(cursor);
     sums_ = cursor;
     cursor += plan_.backward.tile + (width_.regular ? width_.stride * (kSlack + 2) : kSlack);
     pulls_.base = cursor;
@@ -78,7 +79,20 @@ class Backward {
  private:
   // Outputs, in steps of one, that a tile of inputs can meet (regular windows).
   int64_t reach() const {
-    return width_.regular ? (plan_.backward.tile + (width_.kernel - 1) * width_.dilation) / width_.stride + 2 : 0;
+    if (!width_.regular) return width_.out + 1;
+    return (plan_.backward.tile + (width_.kernel - 1) * width_.dilation) / width_.stride + 2;
+  }
+
+  // The outputs that cover each input: the c-th of input i at picks_[c * in + i], or the one after the last.
+  A* find_picks(A* cursor) {
+    picks_ = reinterpret_cast<int32_t*>(cursor);
+    for (int64_t c = 0; c < width_.cover; ++c) {
+      for (int64_t i = 0; i < width_.in; ++i) {
+        const int64_t o = width_.cover_begin[i] + c;
+        picks_[c * width_.in + i] = int32_t(o < width_.cover_end[i] ? o : width_.out);
+      }
+    }
+    return cursor + (width_.cover * width_.in + 1) / 2 * 2;
   }
 
   // Tap t meets the phase t * dilation mod stride.
@@ -135,6 +149,8 @@ class Backward {
       across_channels(first, end);
     } else if (width_.regular) {
       along_width(first, end);
+    } else if (R::kLinear && plan_.cover_picks) {
+      along_picks(first, end);
     } else {
       along_runs(first, end);
     }
@@ -374,6 +390,47 @@ class Backward {
     for (int64_t i = 0; i < lanes; ++i) row.template put<One>(i, Pull<One>{});
   }
 
+  // Uneven windows, few over an input: each input picks what they hand back from a scratch row.
+  void along_picks(int64_t first, int64_t end) {
+    if constexpr (R::kLinear) {
+      const int64_t begin = width_.cover_begin[first];
+      for (int64_t c = 0; c < n_covers_; ++c) add_outputs(c, begin, width_.cover_end[end - 1]);
+      const ScratchRow<A> row = pulls_;
+      clear(row.at(width_.out), 1);
+      pick(row, first, end);
+    }
+  }
+
+  // To what the scratch row holds of outputs [begin, end), what they hand back in the c-th of the covering rows.
+  void add_outputs(int64_t c, int64_t begin, int64_t end) const {
+    const int64_t out = covers_[c].out;
+    const int64_t outputs = plan_.problem.outer * depth_.out * height_.out * width_.out;
+    const A rest = R::kDivides ? A(covers_[c].count) : A(1);
+    for_lanes_once<A>(end - begin, outputs - out - begin,
+                      [=, to = pulls_, counts = counts_, pulls = pulls_from_](int64_t i, auto family) {
+                        using L = decltype(family);
+                        const int64_t o = begin + i;
+                        Pull<L> pulled = pulls.template at<L>(out + o, load<L>(counts + o) * rest);
+                        const typename L::Value before = to.template get<L, Pull<L>>(o).gradient;
+                        if (c > 0) pulled.gradient = add<L>(before, pulled.gradient);
+                        to.template put<L>(o, pulled);
+                      });
+  }
+
+  void pick(ScratchRow<A> row, int64_t first, int64_t end) const {
+    for_lanes<A>(end - first, 0,
+                 [=, covers = n_covers_ > 0 ? width_.cover : 0, in = width_.in, picks = picks_ + first,
+                  to = grad_x_ + in_ + first](int64_t i, auto family) {
+                   using L = decltype(family);
+                   typename L::Value sum{};
+                   for (int64_t c = 0; c < covers; ++c) {
+                     const auto words = load_picked<L>(row.base, picks + c * in + i);
+                     sum = add<L>(sum, bit_cast<typename L::Value>(words));
+                   }
+                   store<L>(to + i, sum);
+                 });
+  }
+
   // Few, long or uneven windows: each output hands its share to its own run of lanes.
   void along_runs(int64_t first, int64_t end) {
     using One = Single<A>;
@@ -438,6 +495,7 @@ class Backward {
   A *counts_, *sums_;
   int64_t* phases_ = nullptr;
   PhaseTap* taps_ = nullptr;
+  int32_t* picks_ = nullptr;
   ScratchRow<A> pulls_;
   int64_t n_covers_ = 0, in_ = 0;
 };

@@ -37,13 +37,15 @@ class Expand {
     full_end_ = full_begin_;
     while (full_end_ < width_.out && is_full(full_end_)) ++full_end_;
     const bool joined = width_.regular && width_.kernel == width_.stride;
-    covers_all_ = joined && full_begin_ == 0 && full_end_ == width_.out && width_.base[0] == 0 &&
-                  width_.out * width_.stride == width_.in;
+    int64_t covered = 0;
+    for (int64_t o = 0; o < width_.out && covered == own(width_, o); ++o) covered = width_.base[o] + width_.last[o];
+    covers_all_ = width_.dilation == 1 && covered == width_.in;
     if (!joined) full_end_ = full_begin_ = 0;
   }
 
   void run(int64_t begin, int64_t end) {
     const Tiling& tiling = plan_.expand;
+    if (plan_.runs) return whole_planes(begin, end);
     int64_t tile = begin % tiling.tiles, rest = begin / tiling.tiles;
     int64_t block = rest % tiling.blocks;
     rest /= tiling.blocks;
@@ -142,20 +144,36 @@ class Expand {
 
   // Channels first: the cells of one window along the row.
   void fill_window(const Row& row, int64_t o) const {
-    const auto pulled = pulls_.template at<One>(row.out + o, counted(row.count * width_.divisor[o]));
-    const auto all = spread<R>(pulled);
-    const int64_t taps = width_.last[o] - width_.first[o], offset = row.offset + width_.first[o];
     const int64_t in = row.in + width_.base[o] + width_.first[o];
-    for_lanes<A>(taps, 0, [&](int64_t i, auto family) {
-      using L = decltype(family);
-      typename L::Value cell{};
-      if constexpr ((R::kNeeds & kNeedsX) != 0) cell = load<L>(x_ + in + i);
-      if constexpr (L::lanes == 1) {
-        store<L>(grad_x_ + in + i, pulls_.reducer.template pull<L>(cell, pulled, typename L::Int(offset + i)));
-      } else {
-        store<L>(grad_x_ + in + i, pulls_.reducer.template pull<L>(cell, all, count_up<L>(offset + i)));
-      }
-    });
+    fill_run(row.out + o, counted(row.count * width_.divisor[o]), in, width_.last[o] - width_.first[o], 0,
+             row.offset + width_.first[o]);
+  }
+
+  // Units of a plane each, which is one window.
+  void whole_planes(int64_t begin, int64_t end) const {
+    const int64_t cells = width_.in;
+    const A count = counted(depth_.divisor[0] * height_.divisor[0] * width_.divisor[0]);
+    for (int64_t plane = begin; plane < end; ++plane) {
+      fill_run(plane, count, plane * cells, cells, (end - plane) * cells, 0);
+    }
+  }
+
+  // Neighbouring cells of one window, from this input and winner offset on; `room` lanes may be written.
+  POOLKIT_INLINE void fill_run(int64_t out, A count, int64_t in, int64_t cells, int64_t room, int64_t offset) const {
+    const auto pulled = pulls_.template at<One>(out, count);
+    const auto all = spread<R>(pulled);
+    constexpr bool reads = (R::kNeeds & kNeedsX) != 0;
+    for_lanes<A>(cells, reads ? 0 : room,
+                 [=, reducer = pulls_.reducer, x = x_ + in, grad_x = grad_x_ + in](int64_t i, auto family) {
+                   using L = decltype(family);
+                   typename L::Value cell{};
+                   if constexpr (reads) cell = load<L>(x + i);
+                   if constexpr (L::lanes == 1) {
+                     store<L>(grad_x + i, reducer.template pull<L>(cell, pulled, typename L::Int(offset + i)));
+                   } else {
+                     store<L>(grad_x + i, reducer.template pull<L>(cell, all, count_up<L>(offset + i)));
+                   }
+                 });
   }
 
   // Channels first: whole windows of k cells side by side, as many at once as there are lanes. Returns the

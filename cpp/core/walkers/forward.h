@@ -111,11 +111,13 @@ class Forward {
   void output_rows(int64_t outer, int64_t od, int64_t oh, int64_t stop) {
     const int64_t rows = stop - oh;
     out_ = ((outer * depth_.out + od) * height_.out + oh) * width_.out * inner_;
-    if (!width_.trivial && !width_.regular && inner_ == 1) {
+    if (plan_.uneven && plan_.picks == nullptr) {
       for (int64_t r = 0; r < rows; ++r) {
         find_rows(outer, od, oh + r, 0);
         along_runs(result(r), depth_.divisor[od] * height_.divisor[oh + r]);
       }
+    } else if (plan_.single && (kTuned<R> || width_.stride >= width_.kernel)) {  // else lifting once costs less
+      for (int64_t r = 0; r < rows; ++r) single_row(outer, od, oh + r, r);
     } else {
       const Columns columns = reached();
       if (plan_.slides) {
@@ -129,22 +131,55 @@ class Forward {
     }
   }
 
-  void combine_rows(const Columns& columns, int64_t outer, int64_t od, int64_t oh, int64_t rows) {
+  // Windows of one row read it where it stands, save those at its ends.
+  void single_row(int64_t outer, int64_t od, int64_t oh, int64_t r) {
+    find_rows(outer, od, oh, 0);
+    const T* row = rows_[0];
+    const int64_t begin = first_, end = end_, taps = width_.kernel, s = width_.stride, step = width_.dilation;
+    const int64_t reach = (taps - 1) * step;
+    // Vectors read all that lies between their cells, and up to a stride beyond the last.
+    const int64_t readable = static_cast<const T*>(call_.x_end) - row - reach + width_.pad_low;
+    int64_t inside = (width_.pad_low + s - 1) / s, outside = (width_.in - 1 - reach + width_.pad_low) / s + 1;
+    if (outside > readable / s) outside = readable / s;
+    if (inside < begin) inside = begin;
+    if (outside > end) outside = end;
+    if (outside <= inside) return combine_rows(reached(), outer, od, oh, 1, r);
+    const auto ends = [&](int64_t from, int64_t to) {
+      if (from == to) return;
+      first_ = from;
+      end_ = to;
+      combine_rows(reached(), outer, od, oh, 1, r);
+    };
+    ends(begin, inside);
+    first_ = inside;
+    end_ = outside;
+    const A rest = counted(depth_.divisor[od] * height_.divisor[oh]);
+    const int64_t out = result(r) + inside;
+    const int64_t free = readable / s - inside, room = free < limit_ - out ? free : limit_ - out;
+    with_taps<InputTaps, kTuned<R>, T>(row + (inside * s - width_.pad_low), s, step, taps,
+                                       [=, this](auto source) { along_width(source, taps, out, room, rest); });
+    ends(outside, end);
+    first_ = begin;
+    end_ = end;
+  }
+
+  // The output rows from oh on, the first of which is the r-th of the current ones.
+  void combine_rows(const Columns& columns, int64_t outer, int64_t od, int64_t oh, int64_t rows, int64_t r0 = 0) {
     const int64_t stop = oh + rows;
     const int64_t free = room(input_row(outer, depth_.in - 1, height_.in - 1) + columns.skipped, columns.lanes);
     for (int64_t begin = oh; begin < stop; begin += plan_.lines) {
       const int64_t n = begin + plan_.lines < stop ? plan_.lines : stop - begin;
       for (int64_t r = 0, alike; r < n; r += alike) {
-        alike = rows_alike(begin + r, n - r);
+        alike = height_.alike[begin + r] < n - r ? height_.alike[begin + r] : n - r;
         find_rows(outer, od, begin + r, columns.skipped);
         if (width_.trivial) {
-          cells(result(begin + r - oh) + first_, columns.lanes, free, alike,
+          cells(result(begin + r - oh + r0) + first_, columns.lanes, free, alike,
                 depth_.divisor[od] * height_.divisor[begin + r]);
         } else {
           vertical(row_.at(r * plan_.line), columns, free, alike);
         }
       }
-      if (!width_.trivial) horizontal(columns.left, begin - oh, n, od, oh);
+      if (!width_.trivial) horizontal(columns.left, begin - oh + r0, n, od, oh - r0);
     }
   }
 
@@ -169,6 +204,8 @@ class Forward {
     if (width_.regular) {
       left = first_ * width_.stride - width_.pad_low;
       right = left + (end_ - first_ - 1) * width_.stride + (width_.kernel - 1) * width_.dilation + 1;
+    } else if (plan_.picks != nullptr) {
+      ++right;  // the identity
     }
     const int64_t inside_left = left < 0 ? 0 : left, inside_right = right > width_.in ? width_.in : right;
     if (inner_ > 1 && !plan_.doubles) {  // taps are visited one by one there, and only those inside
@@ -184,39 +221,34 @@ class Forward {
     return row + lanes + Wide<A>::lanes <= static_cast<const T*>(call_.x_end) ? kAnyRoom : 0;
   }
 
-  POOLKIT_INLINE void pad(ScratchRow<A> row, int64_t lanes) const {
+  POOLKIT_INLINE static void pad_with(const R& reducer, ScratchRow<A> row, int64_t lanes) {
     for (int64_t i = 0; i < lanes; i += Wide<A>::lanes) {
-      row.template put<Wide<A>>(i, reducer_.template identity<Wide<A>>());
+      row.template put<Wide<A>>(i, reducer.template identity<Wide<A>>());
     }
   }
 
-  // How many output rows from oh on, at most n, have windows of the same rows but for their place and one divisor.
-  int64_t rows_alike(int64_t oh, int64_t n) const {
-    int64_t alike = 1;
-    if (!height_.regular) return alike;
-    while (alike < n && height_.first[oh + alike] == height_.first[oh] &&
-           height_.last[oh + alike] == height_.last[oh] && height_.divisor[oh + alike] == height_.divisor[oh]) {
-      ++alike;
-    }
-    return alike;
-  }
+  void pad(ScratchRow<A> row, int64_t lanes) const { pad_with(reducer_, row, lanes); }
 
   // Input lanes from one output row to the next.
   int64_t row_step() const { return height_.stride * width_.in * inner_; }
 
   // The states of the columns in the rows found, and in those of the output rows alike that follow.
   void vertical(ScratchRow<A> to, const Columns& columns, int64_t free, int64_t alike) const {
-    with_rows<kTuned<R>, T>(rows_, offsets_, k_, [=, reducer = reducer_, k = k_, this](auto rows) {
-      for (int64_t r = 0; r < alike; ++r) {
-        const ScratchRow<A> line = to.at(r * plan_.line), inside = line.at(columns.before);
+    const int64_t lanes = columns.lanes, after = columns.after, line = plan_.line;
+    // What pads the end of a row pads the start of the next, too.
+    const int64_t between = columns.before + after == 0 ? 0 : line - lanes;
+    pad(to, columns.before);
+    const ScratchRow<A> inside = to.at(columns.before);
+    with_rows<kTuned<R>, T>(rows_, offsets_, k_, [=, reducer = reducer_, k = k_, ahead = row_step()](auto rows) {
+      ScratchRow<A> row = inside;
+      int64_t moved = 0;
+      for (int64_t left = alike; left > 0; --left, moved += ahead, row = row.at(line)) {
         // In this order, as each may spill beyond its end.
-        pad(line, columns.before);
-        for_lanes<A>(columns.lanes, free, [=](int64_t i, auto family) {
+        for_lanes<A>(lanes, free, [=](int64_t i, auto family) {
           using L = decltype(family);
-          inside.template put<L>(i, reduce_at<R, L>(reducer, rows, k, i));
+          row.template put<L>(i, reduce_at<R, L>(reducer, rows, k, moved + i));
         });
-        pad(inside.at(columns.lanes), columns.after);
-        rows.advance(row_step());
+        pad_with(reducer, row.at(lanes), left > 1 ? between : after);
       }
     });
   }
@@ -225,17 +257,17 @@ class Forward {
   void cells(int64_t out, int64_t lanes, int64_t free, int64_t alike, double divisor) const {
     const int64_t pitch = width_.out * inner_;
     divisor *= width_.divisor[0];
+    const int64_t ahead = row_step();
     if (k_ > kManyRows) {
       for (int64_t r = 0; r < alike; ++r) {
-        gather_rows(lanes, free, r * row_step());
-        finish_cell(ScratchTaps<A, 1, 1>{row_, 1, 0}, 1, out + r * pitch, lanes, kAnyRoom, 0, divisor);
+        gather_rows(lanes, free, r * ahead);
+        finish_cell(ScratchTaps<A, 1, 1>{row_, 1, 0}, 1, 0, out + r * pitch, lanes, kAnyRoom, 0, divisor);
       }
       return;
     }
-    with_rows<kTuned<R>, T>(rows_, offsets_, k_, [=, this](auto rows) {
+    with_rows<kTuned<R>, T>(rows_, offsets_, k_, [=, k = k_, this](auto rows) {
       for (int64_t r = 0; r < alike; ++r) {
-        finish_cell(rows, k_, out + r * pitch, lanes, free, 0, divisor);
-        rows.advance(row_step());
+        this->finish_cell(rows, k, r * ahead, out + r * pitch, lanes, free, 0, divisor);
       }
     });
   }
@@ -248,11 +280,10 @@ class Forward {
       for (int64_t t = begin; t < end; t += 4) {
         const int64_t n = t + 4 < end ? 4 : end - t;
         with_rows<kTuned<R>, T>(rows_ + t, offsets_ + t, n, [=, this, reducer = reducer_](auto rows) {
-          rows.advance(moved);
           for_lanes_once<A>(lanes, free, [=](int64_t i, auto family) {
             using L = decltype(family);
             using State = typename R::template State<L>;
-            const State more = reduce_at<R, L>(reducer, rows, n, i);
+            const State more = reduce_at<R, L>(reducer, rows, n, moved + i);
             chunk.template put<L>(
                 i, t == begin ? more : reducer.template append<L>(chunk.template get<L, State>(i), more));
           });
@@ -341,12 +372,21 @@ class Forward {
   // From the states of `rows` scratch rows, whose lane 0 is this column, to the results [first_, end_) of the
   // output rows from oh + begin on.
   void horizontal(int64_t column, int64_t begin, int64_t rows, int64_t od, int64_t oh) const {
-    const int64_t line = plan_.line;
-    const auto divisor = [&](int64_t r) { return depth_.divisor[od] * height_.divisor[oh + begin + r]; };
+    const int64_t line = plan_.line, out = result(begin) + first_ * inner_, pitch = width_.out * inner_;
+    const double plane = depth_.divisor[od];
+    const double* divisor = height_.divisor + oh + begin;
     if (width_.trivial) {
       for (int64_t r = 0; r < rows; ++r) {
-        finish_cell(ScratchTaps<A, 1, 1>{row_.at(r * line), 1, 0}, 1, result(begin + r) + first_, end_ - first_,
-                    kAnyRoom, 0, divisor(r) * width_.divisor[0]);
+        finish_cell(ScratchTaps<A, 1, 1>{row_.at(r * line), 1, 0}, 1, 0, out + r * pitch, end_ - first_, kAnyRoom, 0,
+                    plane * divisor[r] * width_.divisor[0]);
+      }
+      return;
+    }
+    const int64_t limit = limit_;
+    if (plan_.picks != nullptr) {
+      for (int64_t r = 0; r < rows; ++r) {
+        const PickedTaps<A> source = {row_.at(r * line), plan_.picks + first_, plan_.pick_pitch};
+        along_width(source, width_.kernel, out + r * pitch, limit - (out + r * pitch), counted(plane * divisor[r]));
       }
       return;
     }
@@ -358,15 +398,16 @@ class Forward {
       taps = 1;
     }
     if (inner_ == 1) {
-      with_taps<kTuned<R>, A>(from, width_.stride, step, taps, [&](auto source) {
-        for (int64_t r = 0; r < rows; ++r) {
-          along_width(source.shifted(r * line), taps, result(begin + r) + first_, counted(divisor(r)));
+      with_taps<ScratchTaps, kTuned<R>, A>(from, width_.stride, step, taps, [=, this](auto source) {
+        int64_t at = out;
+        for (int64_t r = 0; r < rows; ++r, at += pitch, source.row = source.row.at(line)) {
+          along_width(source, taps, at, limit - at, counted(plane * divisor[r]));
         }
       });
       return;
     }
     for (int64_t r = 0; r < rows; ++r) {
-      const double count = divisor(r);
+      const double count = plane * divisor[r];
       for (int64_t o = first_; o < end_; ++o) {
         int64_t start = (o - first_) * width_.stride, moved = 0;
         if (!plan_.doubles) {
@@ -374,17 +415,19 @@ class Forward {
           start = width_.base[o] + moved * width_.dilation - column;
           taps = width_.last[o] - moved;
         }
-        with_taps<kTuned<R>, A>(from.at(r * line + start * inner_), 1, step, taps, [&](auto source) {
-          finish_cell(source, taps, result(begin + r) + o * inner_, inner_, kAnyRoom, moved, count * width_.divisor[o]);
+        const ScratchRow<A> cells = from.at(r * line + start * inner_);
+        const int64_t at = out + r * pitch + (o - first_) * inner_;
+        with_taps<ScratchTaps, kTuned<R>, A>(cells, 1, step, taps, [&](auto source) {
+          finish_cell(source, taps, 0, at, inner_, kAnyRoom, moved, count * width_.divisor[o]);
         });
       }
     }
   }
 
   template <class Source>
-  POOLKIT_INLINE void along_width(const Source& row, int64_t taps, int64_t out, A rest) const {
+  POOLKIT_INLINE void along_width(const Source& row, int64_t taps, int64_t out, int64_t room, A rest) const {
     for_lanes<A>(
-        end_ - first_, limit_ - out,
+        end_ - first_, room,
         [=, source = row, reducer = reducer_, counts = counts_ + first_, to = results(out)](int64_t i, auto family) {
           using L = decltype(family);
           typename L::Value count{};
@@ -395,7 +438,7 @@ class Forward {
 
   // The lanes of one output cell, whose windows begin at tap `moved`; `free` lanes of the source may be read.
   template <class Source>
-  void finish_cell(const Source& cells, int64_t taps, int64_t out, int64_t n, int64_t free, int64_t moved,
+  void finish_cell(const Source& cells, int64_t taps, int64_t from, int64_t out, int64_t n, int64_t free, int64_t moved,
                    double divisor) const {
     const A count = counted(divisor);
     const Results to = results(out);
@@ -403,7 +446,7 @@ class Forward {
     const int64_t room = free < limit_ - out ? free : limit_ - out;
     for_lanes<A>(n, room, [=, source = cells](int64_t i, auto family) {
       using L = decltype(family);
-      auto state = reduce_at<R, L>(reducer, source, taps, i);
+      auto state = reduce_at<R, L>(reducer, source, taps, from + i);
       state = reducer.template moved<L>(state, L::splat_index(typename L::Int(moved)));
       to.template put<L>(reducer, i, state, L::splat(count));
     });

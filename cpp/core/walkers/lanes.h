@@ -140,13 +140,10 @@ struct InputRows {
   static constexpr int kKnown = 0;
   const T* const* rows;
   const int64_t* offsets;
-  int64_t moved = 0;
-
-  void advance(int64_t lanes) { moved += lanes; }
 
   template <class L, class R>
   POOLKIT_INLINE typename R::template State<L> get(const R& r, int64_t t, int64_t lane) const {
-    return r.template lift<L>(load<L>(rows[t] + moved + lane), L::splat_index(typename L::Int(offsets[t])));
+    return r.template lift<L>(load<L>(rows[t] + lane), L::splat_index(typename L::Int(offsets[t])));
   }
 };
 
@@ -160,10 +157,6 @@ struct KnownRows {
 
   KnownRows(const T* const* rows, const int64_t* offsets) {
     for (int t = 0; t < known; ++t) row[t] = rows[t], offset[t] = offsets[t];
-  }
-
-  POOLKIT_INLINE void advance(int64_t lanes) {
-    for (int t = 0; t < known; ++t) row[t] += lanes;
   }
 
   template <class L, class R>
@@ -209,28 +202,64 @@ struct ScratchTaps {
   }
 };
 
-template <bool tuned, class A, int kStride, class F>
-POOLKIT_INLINE void with_taps_apart(ScratchRow<A> row, int64_t stride, int64_t step, int64_t k, const F& f) {
-  if constexpr (!tuned) return f(ScratchTaps<A, kStride, 0>{row, stride, step});
+// The same along a row of the input, whose first tap has this winner offset.
+template <class T, int kStride, int known>
+struct InputTaps {
+  static constexpr bool kAscending = true;
+  static constexpr int kKnown = known;
+  const T* row;
+  int64_t stride, step;
+
+  template <class L, class R>
+  POOLKIT_INLINE typename R::template State<L> get(const R& r, int64_t t, int64_t lane) const {
+    const auto cells = load_apart<L, kStride>(row + lane * stride + t * step, stride);
+    return r.template lift<L>(cells, L::splat_index(typename L::Int(t)));
+  }
+};
+
+template <template <class, int, int> class Taps, bool tuned, class A, int kStride, class Row, class F>
+POOLKIT_INLINE void with_taps_apart(Row row, int64_t stride, int64_t step, int64_t k, const F& f) {
+  if constexpr (!tuned) return f(Taps<A, kStride, 0>{row, stride, step});
   switch (k) {
-    case 2: return f(ScratchTaps<A, kStride, 2>{row, stride, step});
-    case 3: return f(ScratchTaps<A, kStride, 3>{row, stride, step});
-    default: f(ScratchTaps<A, kStride, 0>{row, stride, step});
+    case 2: return f(Taps<A, kStride, 2>{row, stride, step});
+    case 3: return f(Taps<A, kStride, 3>{row, stride, step});
+    default: f(Taps<A, kStride, 0>{row, stride, step});
   }
 }
 
 // Calls f(source) with the k taps along `row`.
-template <bool tuned, class A, class F>
-POOLKIT_INLINE void with_taps(ScratchRow<A> row, int64_t stride, int64_t step, int64_t k, const F& f) {
+template <template <class, int, int> class Taps, bool tuned, class A, class Row, class F>
+POOLKIT_INLINE void with_taps(Row row, int64_t stride, int64_t step, int64_t k, const F& f) {
   switch (stride) {
-    case 1: return with_taps_apart<tuned, A, 1>(row, 1, step, k, f);
-    case 2: return with_taps_apart<tuned, A, 2>(row, 2, step, k, f);
+    case 1: return with_taps_apart<Taps, tuned, A, 1>(row, 1, step, k, f);
+    case 2: return with_taps_apart<Taps, tuned, A, 2>(row, 2, step, k, f);
     case 4:
-      if constexpr (tuned) return f(ScratchTaps<A, 4, 0>{row, 4, step});
+      if constexpr (tuned) return f(Taps<A, 4, 0>{row, 4, step});
       [[fallthrough]];
-    default: f(ScratchTaps<A, 0, 0>{row, stride, step});
+    default: f(Taps<A, 0, 0>{row, stride, step});
   }
 }
+
+// Windows of any sizes along a scratch row: lane i of tap t is the state at index[t * pitch + i]; where a window has
+// fewer taps than others the index is that of an identity.
+template <class A>
+struct PickedTaps {
+  static constexpr bool kAscending = false;
+  static constexpr int kKnown = 0;
+  ScratchRow<A> row;
+  const int32_t* index;
+  int64_t pitch;
+
+  template <class L, class R>
+  POOLKIT_INLINE typename R::template State<L> get(const R& r, int64_t t, int64_t lane) const {
+    using State = typename R::template State<L>;
+    Words<L, State> words;
+    for (int f = 0; f < words.count; ++f) {
+      words.word[f] = load_picked<L>(row.base + f * row.pitch, index + t * pitch + lane);
+    }
+    return r.template moved<L>(bit_cast<State>(words), L::splat_index(typename L::Int(t)));
+  }
+};
 
 // One window along a contiguous row, as a fixed tree of 64-byte blocks: the same bits for every vector width.
 template <class R, class Load>
