@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.compiler import is_compiling
 
 from poolkit import geometry, ops
 from poolkit._signatures import FORMS, RANKS, Form, Function, functions
@@ -45,6 +46,10 @@ def _fits(input: Tensor, rank: int) -> bool:
     return (dims == rank + 2 and 0 not in shape[1:]) or (dims == rank + 1 and 0 not in shape)
 
 
+_KNOWN: dict[tuple[Any, ...], Windows] = {}  # of sliding windows given in single ints, by shape and arguments
+_MOST_KNOWN = 4096
+
+
 def _sliding(
     method: Method,
     rank: int,
@@ -58,10 +63,22 @@ def _sliding(
     values: tuple[Any, ...],
     return_indices: bool = False,
 ) -> Any:
+    # The common case once more, by one look-up: a call on a small tensor costs little else.
+    plain = type(kernel_size) is int and type(padding) is int and type(dilation) is int and type(ceil_mode) is bool
+    key = None
+    if plain and (stride is None or type(stride) is int) and type(input) is Tensor and not is_compiling():
+        key = (rank, input.shape, kernel_size, stride, padding, dilation, ceil_mode)
+        known = _KNOWN.get(key)
+        if known is not None:
+            return _run(method, rank, name, input, known, False, values, return_indices)
     if not _fits(input, rank):
         geometry.check_sliding(rank, kernel_size, stride, padding, dilation, ceil_mode)
         _refuse_input(name, rank, input)
     windows = geometry.sliding(rank, input.shape[-rank:], kernel_size, stride, padding, dilation, ceil_mode)
+    if key is not None:
+        if len(_KNOWN) >= _MOST_KNOWN:
+            _KNOWN.clear()
+        _KNOWN[key] = windows
     return _run(method, rank, name, input, windows, type(padding) is str, values, return_indices)
 
 

@@ -143,9 +143,10 @@ def _differentiable_backward(ctx: Any, grad: Tensor) -> Tensor:
 
 def _tokens(x: Tensor, windows: Windows) -> bool:
     """Whether x is a transposed (N, L, C) pooled over all of L, as transformers average their tokens."""
+    axes = windows.axes
     return (
-        len(windows.axes) == 1
-        and windows.axes[0].out == 1
+        len(axes) == 1
+        and axes[0].out == 1
         and x.dim() == 3
         and x.stride(1) == 1
         and x.shape[1] > 1
