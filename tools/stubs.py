@@ -117,7 +117,8 @@ def set_num_threads(num_threads: int) -> None: ...
 def numpy_stub() -> str:
     parts = [HEADER, NUMPY_IMPORTS]
     for f in functions():
-        arguments = signature(f.arguments + NUMPY_ARGUMENTS, stub=True).replace("torch.dtype", "npt.DTypeLike")
+        arguments = signature(f.arguments + NUMPY_ARGUMENTS, stub=True)
+        arguments = arguments.replace("torch.dtype", "npt.DTypeLike").replace("torch.Generator", "np.random.Generator")
         parts.append(f"def {f.name}(input: Array, {arguments}) -> {f.returns.replace('Tensor', 'Array')}: ...\n")
     parts += [NUMPY_UNPOOL.format(rank=rank) for rank in RANKS]
     parts.append(NUMPY_REST)

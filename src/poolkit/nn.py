@@ -76,7 +76,11 @@ def _class_source(function: Function) -> str:
         rank=function.rank,
         assignments="".join(f"        self.{n} = {v}\n" for n, v in values.items()),
         function=function.name,
-        call=", ".join(f"{a.name}=self.{a.name}" if a.keyword_only else f"self.{a.name}" for a in function.arguments),
+        call=", ".join(
+            f"{a.name}=self.{a.name}" if a.keyword_only else f"self.{a.name}"
+            for a in function.arguments
+            if a.name != "generator"
+        ),
     )
 
 
