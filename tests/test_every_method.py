@@ -152,7 +152,10 @@ def test_full_vectors(name: str, form: str, dtype: torch.dtype) -> None:
 def test_finite_differences(name: str, rank: int, form: str) -> None:
     problem = awkward(form, rank)
     for params in settings(name, form):
-        x = distinct((1, 1, *problem.size)).requires_grad_()
+        x = distinct((1, 1, *problem.size))
+        if name == "stochastic" and params.get("training"):
+            x = x.abs()  # a window without a positive cell is 0 all around, and hands its gradient on all the same
+        x.requires_grad_()
         assert torch.autograd.gradcheck(
             lambda x, params=params: solve(name, problem, x, **params),
             (x,),
@@ -269,17 +272,18 @@ def test_order_of_integers(name: str, rank: int, form: str, dtype: torch.dtype, 
         numbers = random.integers(max(low, bounds.min), high, size=shape, endpoint=True)
         x = torch.tensor(numbers, dtype=dtype)
     x = in_layout(x, layout)
-    if refused(name, problem, x):
+    params = data.draw(st.sampled_from([row for row in settings(name, form) if picks(name, row)]))
+    if refused(name, problem, x, **params):
         return
     # A double does not tell the largest int64 apart, so the oracle orders the ranks of the values.
     distinct_values = torch.unique(x.to(torch.int64))
     ranks = torch.searchsorted(distinct_values, x.to(torch.int64).contiguous())
-    expected = expect(name, problem, ranks)
-    y = solve(name, problem, x)
+    expected = expect(name, problem, ranks, **params)
+    y = solve(name, problem, x, **params)
     assert y.dtype == dtype
     assert torch.equal(y.to(torch.int64), distinct_values[torch.tensor(expected.values).long()])
     if form != "global":
-        _, indices = solve(name, problem, x, return_indices=True)
+        _, indices = solve(name, problem, x, return_indices=True, **params)
         np.testing.assert_array_equal(indices.numpy(), expected.winners)
 
 
@@ -547,11 +551,11 @@ def test_same_bits_again_and_with_any_number_of_threads(name: str, layout: str, 
     }[form]
     x = in_layout(torch.randn(3, 8, 97, 101), layout)
     function = Problem(form, (97, 101), {}, ()).function(name)
-    [params, *_] = settings(name, form)
+    [params, *_] = [row for row in settings(name, form) if row.get("training")] or settings(name, form)
 
     def run() -> tuple[torch.Tensor, torch.Tensor]:
         leaf = x.clone().requires_grad_()
-        y = function(leaf, **arguments, **params)
+        y = function(leaf, **arguments, **params, **randomness(name, params))
         y.backward(torch.linspace(-1, 1, y.numel()).reshape(y.shape))
         assert leaf.grad is not None
         return y.detach(), leaf.grad
@@ -575,7 +579,7 @@ class Calls(TorchDispatchMode):
         result = func(*args, **(kwargs or {}))
         self.names.append(str(func))
         for item in result if isinstance(result, (tuple, list)) else (result,):
-            if isinstance(item, torch.Tensor):
+            if isinstance(item, torch.Tensor) and item.dim() > 0:
                 self.dtypes.add(item.dtype)
         return result
 
@@ -598,21 +602,22 @@ def saved_tensors() -> Iterator[list[torch.Tensor]]:
 @pytest.mark.parametrize("name", WITH_INDICES)
 def test_winners_are_saved_in_one_byte_and_only_when_needed(name: str, rank: int, form: str) -> None:
     problem = awkward(form, rank)
+    [params, *_] = (row for row in settings(name, form) if picks(name, row))
     x = torch.randn(2, 3, *problem.size)
     with Calls() as calls:
-        solve(name, problem, x)
+        solve(name, problem, x, **params)
     assert calls.names
     assert not any("winner" in call for call in calls.names)
 
     x.requires_grad_()
     with Calls() as calls, torch.no_grad():
-        solve(name, problem, x)
+        solve(name, problem, x, **params)
     assert not any("winner" in call for call in calls.names)
 
     with Calls() as calls, saved_tensors() as saved:
-        y = solve(name, problem, x)
+        y = solve(name, problem, x, **params)
         y.sum().backward()
-    assert torch.int64 not in calls.dtypes
+    assert torch.int64 not in calls.dtypes  # a seed is one number
     assert not any("winner_indices" in call for call in calls.names)
     [winners] = saved
     assert winners.dtype == torch.uint8
@@ -660,6 +665,25 @@ def test_compiles_whole(name: str, form: str) -> None:
         results.append((y.detach(), x.grad))
     assert torch.equal(results[0][0], results[1][0])
     assert torch.equal(results[0][1], results[1][1])
+    torch.compiler.reset()
+
+
+@pytest.mark.parametrize("name", [name for name, method in METHODS.items() if method.trains])
+def test_draws_compile_whole(name: str) -> None:
+    """The compiled call takes its random numbers from the generator as the eager one does."""
+    function = getattr(functional, f"{name}_pool2d")
+    compiled = torch.compile(lambda x: function(x, 3, 2, training=True), fullgraph=True, backend="aot_eager")
+    results = []
+    for call in (compiled, lambda x: function(x, 3, 2, training=True), compiled):
+        torch.manual_seed(5)
+        x = torch.tensor(values("normal", (2, 3, 9, 8))).float().requires_grad_()
+        y = call(x)
+        y.sum().backward()
+        results.append((y.detach(), x.grad, call(x).detach()))
+    for other in results[1:]:
+        for actual, expected in zip(other, results[0], strict=True):
+            assert torch.equal(actual, expected)
+    assert not torch.equal(results[0][0], results[0][2])  # the next call draws anew
     torch.compiler.reset()
 
 

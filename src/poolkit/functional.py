@@ -5,6 +5,8 @@ For every method of the table (:mod:`poolkit.methods`) and rank 1 to 3: ``<name>
 ``torch.nn.functional`` has the function, names, argument order and defaults are the same and further arguments come
 last. Inputs are (N, C, *spatial) or (C, *spatial); the output has the same dtype, device and memory format.
 
+``k_max_pool1d`` and ``dynamic_k_max_pool1d`` (:mod:`poolkit.k_max`) keep the largest steps of sequences.
+
 The functions are written from the table when this module is imported, as ``dataclasses`` writes ``__init__``: plain
 Python functions with real signatures. Their type stubs are in functional.pyi.
 """
@@ -21,6 +23,7 @@ from poolkit import geometry, ops
 from poolkit._signatures import FORMS, RANKS, Form, Function, functions
 from poolkit.errors import ArgumentError
 from poolkit.geometry import Windows
+from poolkit.k_max import dynamic_k_max_pool1d, k_max_pool1d
 from poolkit.methods import KERNELS, METHODS, Method, Step
 
 
@@ -218,7 +221,7 @@ Where an index occurs twice in a plane, the last in row-major order is kept and 
 outside the plane raises an error and nothing is written.
 """
 
-__all__ = []
+__all__ = ["dynamic_k_max_pool1d", "k_max_pool1d"]
 for _function in functions():
     globals()[_function.name] = _write(_function)
     __all__ += [_function.name]

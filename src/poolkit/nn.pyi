@@ -11,6 +11,24 @@ class Pool(torch.nn.Module):
     def __init__(self, method: str, *, rank: int | None = None, **arguments: Any) -> None: ...
     def forward(self, input: Tensor) -> Tensor | tuple[Tensor, Tensor]: ...
 
+class KMaxPool1d(torch.nn.Module):
+    k: int
+    order: str
+    return_lengths: bool
+    def __init__(self, k: int, order: str = "position", return_lengths: bool = False) -> None: ...
+    def forward(self, input: Tensor, lengths: Any = None) -> Tensor | tuple[Tensor, Tensor]: ...
+
+class DynamicKMaxPool1d(torch.nn.Module):
+    layer: int
+    layers: int
+    k_top: int
+    order: str
+    return_lengths: bool
+    def __init__(
+        self, layer: int, layers: int, k_top: int, order: str = "position", return_lengths: bool = False
+    ) -> None: ...
+    def forward(self, input: Tensor, lengths: Any = None) -> Tensor | tuple[Tensor, Tensor]: ...
+
 class MaxPool1d(torch.nn.Module):
     kernel_size: Size
     stride: Size | None

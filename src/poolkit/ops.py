@@ -92,6 +92,10 @@ def _channels_last(x: Tensor, rank: int) -> bool:
     )
 
 
+def _last_format(rank: int) -> torch.memory_format:
+    return torch.channels_last if rank == 2 else torch.channels_last_3d
+
+
 class _Pool(torch.autograd.Function):
     """One kernel with its gradient; keeps the winners, or input and output, or nothing, as the method needs."""
 
@@ -185,6 +189,8 @@ def pool(
     backward = x.requires_grad and torch.is_grad_enabled()
     if not _runs_kernel(x, step.kernel, backward):
         y = reference.pool(x, windows, step, seed)
+        if x.is_cpu and not _transformed() and _channels_last(x, windows.rank):
+            y = y.contiguous(memory_format=_last_format(windows.rank))
         return (y, reference.winner_positions(x, windows, step, seed)) if return_indices else y
     try:
         packed = geometry.packed_before(windows, step.counting, step.divisor)
@@ -249,9 +255,7 @@ def max_unpool(x: Tensor, indices: Tensor, output_size: list[int]) -> Tensor:
 
 
 def _like(x: Tensor, sizes: list[int], dtype: torch.dtype, channels_last: bool, rank: int) -> Tensor:
-    memory_format = torch.contiguous_format
-    if channels_last:
-        memory_format = torch.channels_last if rank == 2 else torch.channels_last_3d
+    memory_format = _last_format(rank) if channels_last else torch.contiguous_format
     return torch.empty(sizes, dtype=dtype, device=x.device, memory_format=memory_format)
 
 

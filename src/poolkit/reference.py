@@ -111,10 +111,10 @@ class Cells:
             last: float | int = float("-inf") if descending else float("inf")
         else:
             last = torch.iinfo(values.dtype).min if descending else torch.iinfo(values.dtype).max
-        order = values.masked_fill(~self.mask, last).sort(-1, descending=descending, stable=True).indices
+        order = values.masked_fill(~self.mask, last).sort(dim=-1, descending=descending, stable=True).indices
         # Padding may stand among cells that are as large as it: moved behind them.
         outside = ~self.mask.expand_as(values).gather(-1, order)
-        return order.gather(-1, outside.to(torch.uint8).sort(-1, stable=True).indices)
+        return order.gather(-1, outside.to(torch.uint8).sort(dim=-1, stable=True).indices)
 
     def _between(self, q: float) -> tuple[Tensor, Tensor]:
         """How far from the smallest to the largest, as a rank and the rest."""
