@@ -141,6 +141,81 @@ def _avg_max(
     return [Part(scale * (avg.value + largest.value), scale * (avg.slope + largest.slope))]
 
 
+def _mixed(
+    values: Array,
+    padded: int,
+    p: float = 0.5,
+    granularity: str = "channel",
+    count_include_pad: bool = True,
+    training: bool = False,
+    uniform: float = math.nan,
+) -> list[Part]:
+    [avg] = _avg(values, padded, count_include_pad)
+    [largest] = _max(values, padded)
+    if training:
+        p = uniform < p
+    if p in (0, 1):
+        return [largest if p else avg]
+    return [Part(p * largest.value + (1 - p) * avg.value, p * largest.slope + (1 - p) * avg.slope)]
+
+
+def _stochastic(
+    values: Array, padded: int, strict: bool = False, training: bool = False, uniform: float = math.nan
+) -> list[Part]:
+    size = len(values)
+    if np.isnan(values).any():
+        place = int(np.flatnonzero(np.isnan(values))[-1])
+        return [Part(math.nan, _only(place, size) if training else np.full(size, math.nan))]
+    weights = np.maximum(values, 0)
+    if not training:
+        if np.isinf(weights).any():
+            return [Part(math.inf, np.full(size, math.nan))]
+        total = np.sum(weights)
+        if total == 0:
+            return [Part(0.0, np.zeros(size))]
+        value = float(np.sum(weights * weights) / total)
+        return [Part(value, np.where(values > 0, (2 * values - value) / total, 0))]
+    empty = not weights.any()
+    if empty:
+        weights = np.ones(size)
+    elif np.isinf(weights).any():
+        weights = np.isinf(weights).astype(np.float64)
+    place = int(np.argmax(np.cumsum(weights) > uniform * np.sum(weights)))
+    return [Part(0.0 if empty else values[place], _only(place, size))]
+
+
+def _quantile(values: Array, padded: int, q: float, interpolation: str = "linear") -> list[Part]:
+    size = len(values)
+    if np.isnan(values).any():
+        place = int(np.flatnonzero(np.isnan(values))[-1])
+        return [Part(math.nan, _only(place, size))]
+    order = sorted(range(size), key=lambda place: values[place])
+    position = q * (size - 1)
+    low, high = math.floor(position), math.ceil(position)
+    if interpolation == "linear" and low != high:
+        share = position - low
+        slope = (1 - share) * _only(order[low], size) + share * _only(order[high], size)
+        return [Part((1 - share) * values[order[low]] + share * values[order[high]], slope)]
+    rank = {"lower": low, "higher": high, "nearest": round(position), "linear": low}[interpolation]
+    value = values[order[rank]]
+    # Of equals the first; where two are mixed, each as sorting by place among equals finds it.
+    place = order[rank] if interpolation == "linear" else int(np.flatnonzero(values == value)[0])
+    return [Part(value, _only(place, size))]
+
+
+def _median(values: Array, padded: int, even: str = "lower") -> list[Part]:
+    return _quantile(values, padded, 0.5, "linear" if even == "mean" else even)
+
+
+def _top_k_mean(values: Array, padded: int, k: int) -> list[Part]:
+    rank = [math.inf if math.isnan(value) else value for value in values]
+    order = sorted(range(len(values)), key=lambda place: (not math.isnan(values[place]), -rank[place], place))
+    chosen = order[:k]
+    slope = np.zeros(len(values))
+    slope[chosen] = 1 / len(chosen)
+    return [Part(float(np.sum(values[chosen])) / len(chosen), slope)]
+
+
 RULES: dict[str, Callable[..., list[Part]]] = {
     "max": _max,
     "min": _min,
@@ -149,7 +224,30 @@ RULES: dict[str, Callable[..., list[Part]]] = {
     "lp": _lp,
     "power_avg": _power_avg,
     "avg_max": _avg_max,
+    "mixed": _mixed,
+    "stochastic": _stochastic,
+    "median": _median,
+    "quantile": _quantile,
+    "top_k_mean": _top_k_mean,
 }
+
+
+def philox(key: int, index: int) -> int:
+    """Word `index % 4` of what Philox4x32-10 makes of the counter `index // 4` (Salmon et al., 2011, section 3.3)."""
+    word = 2**32
+    counter = [index // 4 % word, index // 4 // word, 0, 0]
+    keys = [key % word, key // word % word]
+    for _ in range(10):
+        high_0, low_0 = divmod(0xD2511F53 * counter[0], word)
+        high_1, low_1 = divmod(0xCD9E8D57 * counter[2], word)
+        counter = [high_1 ^ counter[1] ^ keys[0], low_1, high_0 ^ counter[3] ^ keys[1], low_0]
+        keys = [(keys[0] + 0x9E3779B9) % word, (keys[1] + 0xBB67AE85) % word]
+    return counter[index % 4]
+
+
+def uniform(key: int, count: int) -> Array:
+    """The random numbers of the outputs, by their place in a contiguous array."""
+    return np.array([philox(key, index) // 256 / 2**24 for index in range(count)], dtype=np.float64)
 
 
 def windows(axes: Sequence[Axis], size: Sequence[int]) -> Iterator[tuple[list[int], int]]:
@@ -198,23 +296,26 @@ class Pooled:
         return result.reshape(self.shape)
 
 
-def pool(name: str, x: Array, axes: Sequence[Axis], **params: object) -> Pooled:
+def pool(name: str, x: Array, axes: Sequence[Axis], draws: Array | None = None, **params: object) -> Pooled:
     """Pool the last len(axes) dimensions of ``x``, whose dimension before them holds the channels.
 
-    A rule with two parts doubles the channels: first every channel's first part, then every second.
+    A rule with two parts doubles the channels: first every channel's first part, then every second. ``draws`` holds a
+    random number for each output, for rules that draw.
     """
     rank = len(axes)
     lead, size = x.shape[:-rank], x.shape[-rank:]
     outer, channels = math.prod(lead[:-1]), lead[-1]
     planes = x.reshape(outer * channels, math.prod(size)).astype(np.float64)
     spans = list(windows(axes, size))
-    kinds = len(RULES[name](np.ones(1), 1, **params))
+    kinds = 2 if params.get("mode") == "cat" else 1
 
     values = np.zeros((outer, kinds, channels, len(spans)))
     winners = np.full(values.shape, -1, dtype=np.int64)
     terms = []
     for batch, channel, (number, (cells, padded)) in itertools.product(range(outer), range(channels), enumerate(spans)):
         plane = batch * channels + channel
+        if draws is not None:
+            params["uniform"] = draws[plane, number]
         for kind, part in enumerate(RULES[name](planes[plane, cells], padded, **params)):
             where = (batch, kind, channel, number)
             values[where] = part.value

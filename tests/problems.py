@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from poolkit import functional, nn
-from poolkit.methods import METHODS
+from poolkit.methods import KERNELS, METHODS
 
 FORMS = ("windowed", "adaptive", "global")
 RANKS = (1, 2, 3)
@@ -183,6 +183,32 @@ def settings(name: str, form: str) -> list[dict[str, Any]]:
     """The parameter sets to try, those that the form does not take left out."""
     rows = [*map(dict, METHODS[name].samples), *MORE_SETTINGS.get(name, ())]
     return [row for row in rows if form == "windowed" or not any(key in row for key in OF_PADDING)]
+
+
+def picks(name: str, params: dict[str, Any]) -> bool:
+    """Whether these settings give the value of one cell of each window, so that it has an index."""
+    method = METHODS[name]
+    steps = method.plan(False, *(params.get(p.name, p.default) for p in method.params))
+    return method.returns_indices and len(steps) == 1 and KERNELS[steps[0].kernel].winner is not None
+
+
+def randomness(name: str, params: dict[str, Any]) -> dict[str, Any]:
+    """The generator for settings that draw, always in the same state."""
+    return {"generator": torch.Generator().manual_seed(7)} if params.get("training") else {}
+
+
+def draws(name: str, params: dict[str, Any], leading: tuple[int, ...], outputs: int) -> oracle.Array | None:
+    """The random numbers that a call with that generator reads: for each plane, one for each output."""
+    if not params.get("training"):
+        return None
+    generator = torch.Generator().manual_seed(7)
+    planes = int(np.prod(leading))
+    if name == "stochastic":
+        seed = torch.randint(-(2**63), 2**63 - 1, (), dtype=torch.int64, generator=generator)
+        return oracle.uniform(int(seed) % 2**64, planes * outputs).reshape(planes, outputs)
+    shape = {"channel": leading, "sample": (*leading[:-1], 1), "batch": (1,) * len(leading)}
+    numbers = torch.rand(shape[params.get("granularity", "channel")], generator=generator).expand(leading)
+    return np.repeat(numbers.double().numpy().reshape(planes, 1), outputs, axis=1)
 
 
 def function_of(name: str, form: str, rank: int) -> Callable[..., Any]:

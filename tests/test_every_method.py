@@ -27,8 +27,11 @@ from problems import (
     assert_near,
     awkward,
     distinct,
+    draws,
     in_layout,
+    picks,
     problems,
+    randomness,
     settings,
     sliding,
     values,
@@ -57,12 +60,14 @@ def test_the_oracle_knows_every_method() -> None:
 
 
 def solve(name: str, problem: Problem, x: torch.Tensor, **params: Any) -> torch.Tensor:
-    return problem.function(name)(x, **problem.arguments, **params)
+    return problem.function(name)(x, **problem.arguments, **params, **randomness(name, params))
 
 
 def expect(name: str, problem: Problem, x: torch.Tensor, **params: Any) -> oracle.Pooled:
+    leading = tuple(x.shape[: -problem.rank])
+    numbers = draws(name, params, leading, math.prod(map(len, problem.axes)))
     with np.errstate(invalid="ignore", over="ignore"):
-        return oracle.pool(name, x.detach().double().numpy(), problem.axes, **params)
+        return oracle.pool(name, x.detach().double().numpy(), problem.axes, numbers, **params)
 
 
 def refused(name: str, problem: Problem, x: torch.Tensor, **params: Any) -> bool:
@@ -102,9 +107,9 @@ def test_value_winner_and_gradient(name: str, rank: int, form: str, data: st.Dat
     expected = expect(name, problem, x, **params)
     y = solve(name, problem, x, **params)
     assert y.dtype == dtype
-    assert_near(y, expected.values, 0.0 if name in WITH_INDICES else ROUNDING[dtype])
+    assert_near(y, expected.values, 0.0 if picks(name, params) else ROUNDING[dtype])
 
-    if name in WITH_INDICES and form != "global":
+    if picks(name, params) and form != "global":
         again, indices = solve(name, problem, x, return_indices=True, **params)
         assert torch.equal(again.nan_to_num(99), y.nan_to_num(99))
         assert indices.dtype == torch.int64
@@ -114,7 +119,7 @@ def test_value_winner_and_gradient(name: str, rank: int, form: str, data: st.Dat
     y.backward(gradient)
     assert x.grad is not None
     assert x.grad.dtype == dtype
-    if flavour in ("normal", "ties") or name not in ("lp", "power_avg"):
+    if flavour in ("normal", "ties") or name not in ("lp", "power_avg", "stochastic", "top_k_mean"):
         assert_near(x.grad, expected.backward(gradient.double().numpy()), 3 * ROUNDING[dtype])
 
 
@@ -147,7 +152,10 @@ def test_full_vectors(name: str, form: str, dtype: torch.dtype) -> None:
 def test_finite_differences(name: str, rank: int, form: str) -> None:
     problem = awkward(form, rank)
     for params in settings(name, form):
-        x = distinct((1, 1, *problem.size)).requires_grad_()
+        x = distinct((1, 1, *problem.size))
+        if name == "stochastic" and params.get("training"):
+            x = x.abs()  # a window without a positive cell is 0 all around, and hands its gradient on all the same
+        x.requires_grad_()
         assert torch.autograd.gradcheck(
             lambda x, params=params: solve(name, problem, x, **params),
             (x,),
@@ -181,7 +189,13 @@ def test_formula_of_the_table(name: str, rank: int, form: str) -> None:
     for params in settings(name, form):
         x = torch.tensor(values("normal", (2, 3, *problem.size))).requires_grad_()
         steps = method.plan(False, *(params.get(param.name, param.default) for param in method.params))
-        parts = [reference.pool(x.abs() if step.magnitude else x, windows, step) for step in steps]
+        if method.choice is not None and len(steps) > 1:
+            continue  # its steps are those of other methods
+        [seed, *_] = (
+            torch.randint(-(2**63), 2**63 - 1, (), dtype=torch.int64, **given) if given else None
+            for given in [randomness(name, params)]
+        )
+        parts = [reference.pool(x.abs() if step.magnitude else x, windows, step, seed) for step in steps]
         formula = torch.cat(parts, 1)
         y = solve(name, problem, x, **params)
         torch.testing.assert_close(y, formula, rtol=1e-11, atol=1e-11)
@@ -258,17 +272,18 @@ def test_order_of_integers(name: str, rank: int, form: str, dtype: torch.dtype, 
         numbers = random.integers(max(low, bounds.min), high, size=shape, endpoint=True)
         x = torch.tensor(numbers, dtype=dtype)
     x = in_layout(x, layout)
-    if refused(name, problem, x):
+    params = data.draw(st.sampled_from([row for row in settings(name, form) if picks(name, row)]))
+    if refused(name, problem, x, **params):
         return
     # A double does not tell the largest int64 apart, so the oracle orders the ranks of the values.
     distinct_values = torch.unique(x.to(torch.int64))
     ranks = torch.searchsorted(distinct_values, x.to(torch.int64).contiguous())
-    expected = expect(name, problem, ranks)
-    y = solve(name, problem, x)
+    expected = expect(name, problem, ranks, **params)
+    y = solve(name, problem, x, **params)
     assert y.dtype == dtype
     assert torch.equal(y.to(torch.int64), distinct_values[torch.tensor(expected.values).long()])
     if form != "global":
-        _, indices = solve(name, problem, x, return_indices=True)
+        _, indices = solve(name, problem, x, return_indices=True, **params)
         np.testing.assert_array_equal(indices.numpy(), expected.winners)
 
 
@@ -536,11 +551,11 @@ def test_same_bits_again_and_with_any_number_of_threads(name: str, layout: str, 
     }[form]
     x = in_layout(torch.randn(3, 8, 97, 101), layout)
     function = Problem(form, (97, 101), {}, ()).function(name)
-    [params, *_] = settings(name, form)
+    [params, *_] = [row for row in settings(name, form) if row.get("training")] or settings(name, form)
 
     def run() -> tuple[torch.Tensor, torch.Tensor]:
         leaf = x.clone().requires_grad_()
-        y = function(leaf, **arguments, **params)
+        y = function(leaf, **arguments, **params, **randomness(name, params))
         y.backward(torch.linspace(-1, 1, y.numel()).reshape(y.shape))
         assert leaf.grad is not None
         return y.detach(), leaf.grad
@@ -564,7 +579,7 @@ class Calls(TorchDispatchMode):
         result = func(*args, **(kwargs or {}))
         self.names.append(str(func))
         for item in result if isinstance(result, (tuple, list)) else (result,):
-            if isinstance(item, torch.Tensor):
+            if isinstance(item, torch.Tensor) and item.dim() > 0:
                 self.dtypes.add(item.dtype)
         return result
 
@@ -587,21 +602,22 @@ def saved_tensors() -> Iterator[list[torch.Tensor]]:
 @pytest.mark.parametrize("name", WITH_INDICES)
 def test_winners_are_saved_in_one_byte_and_only_when_needed(name: str, rank: int, form: str) -> None:
     problem = awkward(form, rank)
+    [params, *_] = (row for row in settings(name, form) if picks(name, row))
     x = torch.randn(2, 3, *problem.size)
     with Calls() as calls:
-        solve(name, problem, x)
+        solve(name, problem, x, **params)
     assert calls.names
     assert not any("winner" in call for call in calls.names)
 
     x.requires_grad_()
     with Calls() as calls, torch.no_grad():
-        solve(name, problem, x)
+        solve(name, problem, x, **params)
     assert not any("winner" in call for call in calls.names)
 
     with Calls() as calls, saved_tensors() as saved:
-        y = solve(name, problem, x)
+        y = solve(name, problem, x, **params)
         y.sum().backward()
-    assert torch.int64 not in calls.dtypes
+    assert torch.int64 not in calls.dtypes  # a seed is one number
     assert not any("winner_indices" in call for call in calls.names)
     [winners] = saved
     assert winners.dtype == torch.uint8
@@ -649,6 +665,25 @@ def test_compiles_whole(name: str, form: str) -> None:
         results.append((y.detach(), x.grad))
     assert torch.equal(results[0][0], results[1][0])
     assert torch.equal(results[0][1], results[1][1])
+    torch.compiler.reset()
+
+
+@pytest.mark.parametrize("name", [name for name, method in METHODS.items() if method.trains])
+def test_draws_compile_whole(name: str) -> None:
+    """The compiled call takes its random numbers from the generator as the eager one does."""
+    function = getattr(functional, f"{name}_pool2d")
+    compiled = torch.compile(lambda x: function(x, 3, 2, training=True), fullgraph=True, backend="aot_eager")
+    results = []
+    for call in (compiled, lambda x: function(x, 3, 2, training=True), compiled):
+        torch.manual_seed(5)
+        x = torch.tensor(values("normal", (2, 3, 9, 8))).float().requires_grad_()
+        y = call(x)
+        y.sum().backward()
+        results.append((y.detach(), x.grad, call(x).detach()))
+    for other in results[1:]:
+        for actual, expected in zip(other, results[0], strict=True):
+            assert torch.equal(actual, expected)
+    assert not torch.equal(results[0][0], results[0][2])  # the next call draws anew
     torch.compiler.reset()
 
 

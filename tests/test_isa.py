@@ -11,7 +11,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from problems import FLOATS, FORMS, INTEGERS, RANKS, Problem, awkward, in_layout, settings, sliding, values
+from problems import FLOATS, FORMS, INTEGERS, RANKS, Problem, awkward, in_layout, randomness, settings, sliding, values
 
 from poolkit import functional
 from poolkit.methods import METHODS
@@ -41,18 +41,19 @@ def digest(name: str, form: str) -> str:
                     for dtype in dtypes:
                         for params in settings(name, form):
                             x = in_layout(numbers.to(dtype), layout).detach().requires_grad_()
-                            y = problem.function(name)(x, **problem.arguments, **params)
+                            y = problem.function(name)(x, **problem.arguments, **params, **randomness(name, params))
                             add(y.nan_to_num(99.0))
                             y.backward(torch.tensor(values("normal", tuple(y.shape), 5)).to(dtype))
                             assert x.grad is not None
                             add(x.grad.nan_to_num(99.0))
                 if METHODS[name].integers == "all":
                     numbers = torch.tensor(np.random.default_rng(0).integers(0, 120, (2, 9, *problem.size)))
+                    [params, *_] = settings(name, form)
                     for dtype in (*INTEGERS, torch.bool):
                         x = in_layout(numbers.to(dtype), layout)
-                        add(problem.function(name)(x, **problem.arguments))
+                        add(problem.function(name)(x, **problem.arguments, **params))
                         if form != "global":
-                            add(problem.function(name)(x, **problem.arguments, return_indices=True)[1])
+                            add(problem.function(name)(x, **problem.arguments, **params, return_indices=True)[1])
     return digest.hexdigest()
 
 

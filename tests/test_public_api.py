@@ -41,9 +41,10 @@ def test_every_method_in_every_form_rank_and_front() -> None:
                 assert function in functional.__all__
                 assert function in pooling_of_arrays.__all__
                 assert f"{class_prefix}{method.class_name}Pool{rank}d" in nn.__all__
-    unpools = {f"max_unpool{rank}d" for rank in (1, 2, 3)}
-    assert len(functional.__all__) == 9 * len(methods.METHODS) + 3
-    assert unpools < set(functional.__all__)
+    others = {*(f"max_unpool{rank}d" for rank in (1, 2, 3)), "k_max_pool1d", "dynamic_k_max_pool1d"}
+    assert len(functional.__all__) == 9 * len(methods.METHODS) + len(others)
+    assert others < set(functional.__all__)
+    assert {"KMaxPool1d", "DynamicKMaxPool1d", "Pool", "MaxUnpool2d"} < set(nn.__all__)
 
 
 def test_kernels_and_table_agree() -> None:
@@ -55,7 +56,7 @@ def test_kernels_and_table_agree() -> None:
         for sample in method.samples
         for step in method.plan(False, *(sample.get(p.name, p.default) for p in method.params))
     }
-    assert used == set(kernels) == set(methods.METHODS)
+    assert used == set(kernels) == set(methods.KERNELS)
 
 
 def loaded_by(code: str) -> set[str]:

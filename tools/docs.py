@@ -13,7 +13,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "src"))
 
 from poolkit._signatures import Form, arguments_of, functions, signature  # noqa: E402
-from poolkit.methods import METHODS, Method  # noqa: E402
+from poolkit.methods import KERNELS, METHODS, Method  # noqa: E402
 
 FORMS: dict[Form, str] = {
     "sliding": "Sliding windows",
@@ -26,8 +26,19 @@ GRADIENTS = {
     "winner": "the winner of each window, as an offset of 1, 2 or 4 bytes",
     "linear+winner": "the winner of each window, as an offset of 1, 2 or 4 bytes",
     "input": "the input and the output, by reference",
+    "weights": "the input and the output, by reference",
+    "formula": "what the formula in PyTorch keeps, as many cells as all windows have",
 }
 TABLE_START, TABLE_END = "<!-- methods: written by tools/docs.py -->\n", "<!-- end of methods -->\n"
+
+
+def kept(method: Method) -> str:
+    """What the method's samples keep for backward."""
+    texts: dict[str, None] = {}  # in order, once each
+    for sample in method.samples:
+        for step in method.plan(False, *(sample.get(p.name, p.default) for p in method.params)):
+            texts[GRADIENTS[KERNELS[step.kernel].gradient]] = None
+    return "; or ".join(texts)
 
 
 def page(method: Method) -> str:
@@ -47,7 +58,7 @@ def page(method: Method) -> str:
         lines.append("")
     lines += ["## Types and memory", ""]
     lines += [f"- Floating types: float32, float64, float16, bfloat16. Integer types: {INTEGERS[method.integers]}."]
-    lines += [f"- Kept for backward: {GRADIENTS[method.gradient]}."]
+    lines += [f"- Kept for backward: {kept(method)}."]
     lines += ["", "## Source", "", f"{method.cite}.", ""]
     if method.see:
         lines += ["See also: " + ", ".join(f"[{METHODS[n].title}]({n}.md)" for n in method.see) + ".", ""]

@@ -27,6 +27,31 @@ from poolkit.geometry import Padding, Size
 
 """
 
+# Functions that are no pooling of windows are written by hand where they stand.
+K_MAX = """from poolkit.k_max import dynamic_k_max_pool1d as dynamic_k_max_pool1d
+from poolkit.k_max import k_max_pool1d as k_max_pool1d
+"""
+
+K_MAX_CLASSES = """class KMaxPool1d(torch.nn.Module):
+    k: int
+    order: str
+    return_lengths: bool
+    def __init__(self, k: int, order: str = "position", return_lengths: bool = False) -> None: ...
+    def forward(self, input: Tensor, lengths: Any = None) -> Tensor | tuple[Tensor, Tensor]: ...
+
+class DynamicKMaxPool1d(torch.nn.Module):
+    layer: int
+    layers: int
+    k_top: int
+    order: str
+    return_lengths: bool
+    def __init__(
+        self, layer: int, layers: int, k_top: int, order: str = "position", return_lengths: bool = False
+    ) -> None: ...
+    def forward(self, input: Tensor, lengths: Any = None) -> Tensor | tuple[Tensor, Tensor]: ...
+
+"""
+
 UNPOOL = """def max_unpool{rank}d(
     input: Tensor,
     indices: Tensor,
@@ -52,7 +77,7 @@ POOL_CLASS = """class Pool(torch.nn.Module):
 
 
 def functional_stub() -> str:
-    parts = [HEADER, TORCH_IMPORTS.replace("from typing import Any\n", "")]
+    parts = [HEADER, TORCH_IMPORTS.replace("from typing import Any\n", ""), K_MAX]
     for f in functions():
         parts.append(f"def {f.name}(input: Tensor, {signature(f.arguments, stub=True)}) -> {f.returns}: ...\n")
     parts += [UNPOOL.format(rank=rank) for rank in RANKS]
@@ -69,7 +94,7 @@ def class_stub(f: Function) -> str:
 
 
 def nn_stub() -> str:
-    parts = [HEADER, TORCH_IMPORTS, POOL_CLASS, "\n"]
+    parts = [HEADER, TORCH_IMPORTS, POOL_CLASS, "\n", K_MAX_CLASSES]
     parts += [class_stub(f) for f in functions()]
     parts += [UNPOOL_CLASS.format(rank=rank) + "\n" for rank in RANKS]
     return "".join(parts).rstrip("\n") + "\n"
@@ -117,7 +142,8 @@ def set_num_threads(num_threads: int) -> None: ...
 def numpy_stub() -> str:
     parts = [HEADER, NUMPY_IMPORTS]
     for f in functions():
-        arguments = signature(f.arguments + NUMPY_ARGUMENTS, stub=True).replace("torch.dtype", "npt.DTypeLike")
+        arguments = signature(f.arguments + NUMPY_ARGUMENTS, stub=True)
+        arguments = arguments.replace("torch.dtype", "npt.DTypeLike").replace("torch.Generator", "np.random.Generator")
         parts.append(f"def {f.name}(input: Array, {arguments}) -> {f.returns.replace('Tensor', 'Array')}: ...\n")
     parts += [NUMPY_UNPOOL.format(rank=rank) for rank in RANKS]
     parts.append(NUMPY_REST)

@@ -122,7 +122,8 @@ int64_t cells_out(const poolkit::Problem& p) {
 }
 
 void pool(const Input& x, const Output& y, const std::optional<Output>& winners, const std::string& dtype,
-          const std::string& method, int64_t outer, int64_t inner, const Ints& windows, const Floats& params) {
+          const std::string& method, int64_t outer, int64_t inner, const Ints& windows, const Floats& params,
+          uint64_t seed) {
   const Type& type = type_of(dtype);
   const poolkit::Problem problem = problem_of(type, method, outer, inner, windows, params);
   check(x, cells_in(problem), type.bytes, "x");
@@ -134,7 +135,7 @@ void pool(const Input& x, const Output& y, const std::optional<Output>& winners,
     check(*winners, cells_out(problem), poolkit::winner_bytes(problem), "winners");
   }
   const WithoutGil released;
-  poolkit::forward(problem, x.data(), y.data(), winners ? winners->data() : nullptr, poolkit::kPoolThreads);
+  poolkit::forward(problem, x.data(), y.data(), winners ? winners->data() : nullptr, poolkit::kPoolThreads, seed);
 }
 
 void winner_indices(const Input& winners, const Output& indices, int64_t outer, int64_t inner, const Ints& windows) {
@@ -200,7 +201,7 @@ void set_threads(int threads) {
 // Without implicit conversion: a converted copy would take the result, and nobody would see it.
 NB_MODULE(_numpy, m) {
   m.def("pool", &pool, nb::arg().noconvert(), nb::arg().noconvert(), nb::arg().noconvert().none(), nb::arg(), nb::arg(),
-        nb::arg(), nb::arg(), nb::arg(), nb::arg());
+        nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg("seed") = 0);
   m.def("winner_indices", &winner_indices, nb::arg().noconvert(), nb::arg().noconvert(), nb::arg(), nb::arg(),
         nb::arg());
   m.def("unpool", &unpool, nb::arg().noconvert(), nb::arg().noconvert(), nb::arg().noconvert(), nb::arg(), nb::arg(),

@@ -175,9 +175,16 @@ ScalarType winner_type(int bytes) {
   return bytes == 1 ? ScalarType::Byte : bytes == 2 ? ScalarType::UInt16 : ScalarType::Int;
 }
 
+uint64_t seed_of(MethodName method, const std::optional<Tensor>& seed) {
+  if ((poolkit::needs(method.index) & poolkit::kNeedsSeed) == 0) return 0;
+  STD_TORCH_CHECK(seed.has_value() && seed->is_cpu() && seed->numel() == 1 && seed->scalar_type() == ScalarType::Long,
+                  "poolkit: this method draws: its seed is an int64 tensor of one number");
+  return uint64_t(*static_cast<const int64_t*>(seed->data_ptr()));
+}
+
 std::tuple<Tensor, std::optional<Tensor>> run_forward(const Tensor& input, MethodName method,
                                                       std::vector<int64_t> packed, const std::vector<double>& params,
-                                                      bool with_winners) {
+                                                      const std::optional<Tensor>& seed, bool with_winners) {
   const Geometry geometry(std::move(packed));
   geometry.check(input, false);
   const bool channels_last = suggests_channels_last(input, geometry.rank);
@@ -190,22 +197,25 @@ std::tuple<Tensor, std::optional<Tensor>> run_forward(const Tensor& input, Metho
     STD_TORCH_CHECK(poolkit::has_winners(method.index), "poolkit: this method has no winners");
     winners = allocate(sizes, winner_type(poolkit::winner_bytes(problem)), channels_last, geometry.rank);
   }
-  poolkit::forward(problem, x.data_ptr(), y.data_ptr(), winners ? winners->data_ptr() : nullptr, kTorchThreads);
+  poolkit::forward(problem, x.data_ptr(), y.data_ptr(), winners ? winners->data_ptr() : nullptr, kTorchThreads,
+                   seed_of(method, seed));
   return {y, winners};
 }
 
-Tensor pool(Tensor x, MethodName method, std::vector<int64_t> windows, std::vector<double> params) {
-  return std::get<0>(run_forward(x, method, std::move(windows), params, false));
+Tensor pool(Tensor x, MethodName method, std::vector<int64_t> windows, std::vector<double> params,
+            std::optional<Tensor> seed) {
+  return std::get<0>(run_forward(x, method, std::move(windows), params, seed, false));
 }
 
 std::tuple<Tensor, Tensor> pool_winners(Tensor x, MethodName method, std::vector<int64_t> windows,
-                                        std::vector<double> params) {
-  auto [y, winners] = run_forward(x, method, std::move(windows), params, true);
+                                        std::vector<double> params, std::optional<Tensor> seed) {
+  auto [y, winners] = run_forward(x, method, std::move(windows), params, seed, true);
   return {y, *winners};
 }
 
 Tensor pool_backward(Tensor grad, std::optional<Tensor> x, std::optional<Tensor> y, std::optional<Tensor> winners,
                      MethodName method, std::vector<int64_t> packed, std::vector<double> params, bool channels_last) {
+  STD_TORCH_CHECK(poolkit::has_gradient(method.index), "poolkit: no kernel for the gradient of this method");
   const Geometry geometry(std::move(packed));
   geometry.check(grad, true);
   const int rank = geometry.rank;
@@ -339,8 +349,8 @@ bool set_isa(std::string name) { return poolkit::set_isa(name.c_str()); }
 }  // namespace
 
 STABLE_TORCH_LIBRARY(poolkit, m) {
-  m.def("pool(Tensor x, str method, int[] windows, float[] params) -> Tensor");
-  m.def("pool_winners(Tensor x, str method, int[] windows, float[] params) -> (Tensor, Tensor)");
+  m.def("pool(Tensor x, str method, int[] windows, float[] params, Tensor? seed=None) -> Tensor");
+  m.def("pool_winners(Tensor x, str method, int[] windows, float[] params, Tensor? seed=None) -> (Tensor, Tensor)");
   m.def(
       "pool_backward(Tensor grad, Tensor? x, Tensor? y, Tensor? winners, str method, int[] windows, float[] params, "
       "bool channels_last) -> Tensor");

@@ -1,4 +1,5 @@
 // The core's front door: picks the instruction set once, then plans and runs.
+#include <algorithm>
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
@@ -108,7 +109,8 @@ class Scratch {
 
 void* scratch_for(const Plan& plan) {
   thread_local Scratch scratch;
-  return scratch.at_least(plan.scratch_bytes);
+  const bool selects = methods[plan.problem.method].selects;
+  return scratch.at_least(selects ? std::max(plan.scratch_bytes, window_scratch(plan)) : plan.scratch_bytes);
 }
 
 int64_t size_of(DType dtype) {
@@ -190,6 +192,7 @@ int method_count() { return kMethods; }
 const char* method_name(int method) { return methods[method].name; }
 int needs(int method) { return methods[method].needs; }
 bool has_winners(int method) { return (needs(method) & kNeedsWinners) != 0; }
+bool has_gradient(int method) { return !methods[method].selects || has_winners(method); }
 
 Problem make_problem(int method, DType dtype, int64_t outer, int64_t inner, const int64_t* windows,
                      const double* params, int n_params) {
@@ -229,12 +232,13 @@ const char* refusal(const Problem& p) {
 
 int winner_bytes(const Problem& p) { return plan_for(p).winner_bytes; }
 
-void forward(const Problem& p, const void* x, void* y, void* winners, Parallel parallel) {
+void forward(const Problem& p, const void* x, void* y, void* winners, Parallel parallel, uint64_t seed) {
   if (is_empty(p)) return;
   const Plan& plan = plan_for(p);
-  int64_t cells = p.outer * p.inner;
-  for (const Axis& a : p.axis) cells *= a.in;
-  const ForwardCall call{&plan, x, y, winners, static_cast<const char*>(x) + cells * size_of(p.dtype)};
+  int64_t cells = p.outer * p.inner, outputs = 1;
+  for (const Axis& a : p.axis) cells *= a.in, outputs *= a.out;
+  const char* x_end = static_cast<const char*>(x) + cells * size_of(p.dtype);
+  const ForwardCall call{&plan, x, y, winners, x_end, seed, p.inner, outputs};
   run(Job<ForwardCall>{call, kernels_for(p.dtype).forward(p.method, winners != nullptr)}, plan.forward, parallel);
 }
 
@@ -278,8 +282,10 @@ void explain(const Problem& p, bool with_winners, char* text, size_t size) {
   }
   const Plan& plan = plan_for(p);
   const AxisPlan& w = plan.width;
-  const char* vertical = plan.runs ? "none" : plan.slides ? "shared rows" : "rows";
-  const char* horizontal = plan.runs                ? "whole planes"
+  const bool selects = methods[p.method].selects;
+  const char* vertical = selects ? "whole windows" : plan.runs ? "none" : plan.slides ? "shared rows" : "rows";
+  const char* horizontal = selects                  ? "whole windows"
+                           : plan.runs              ? "whole planes"
                            : w.trivial              ? "none"
                            : plan.doubles           ? "shared taps"
                            : plan.problem.inner > 1 ? "taps across channels"
@@ -288,7 +294,7 @@ void explain(const Problem& p, bool with_winners, char* text, size_t size) {
                            : plan.picks != nullptr  ? "picked taps"
                                                     : "runs along width";
   Problem adjoint;
-  const char* backward = walker_name(backward_walker(p, &adjoint));
+  const char* backward = has_gradient(p.method) ? walker_name(backward_walker(p, &adjoint)) : "formula";
   const Plan& found = plan_for(p);
   std::snprintf(text, size,
                 "isa %s; axes %lldx%lldx%lld -> %lldx%lldx%lld, outer %lld, inner %lld; vertical %s (up to %lld), "

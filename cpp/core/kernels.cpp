@@ -9,6 +9,7 @@
 #include "walkers/forward.h"
 #include "walkers/scatter.h"
 #include "walkers/spread.h"
+#include "walkers/windows.h"
 
 #define POOLKIT_JOIN(a, b) a##b
 #define POOLKIT_KERNELS(dtype) POOLKIT_JOIN(kernels_, dtype)
@@ -63,10 +64,12 @@ constexpr bool kHasWinners = (Method::kNeeds & kNeedsWinners) != 0;
 template <class Method, bool with_winners>
 ForwardKernel forward_of() {
   using R = typename Method::template Reducer<T, with_winners>;
-  if constexpr (R::kSupported) {
-    return run_forward<T, R>;
-  } else {
+  if constexpr (!R::kSupported) {
     return nullptr;
+  } else if constexpr (kSelects<R>) {
+    return run_windows<T, R>;
+  } else {
+    return run_forward<T, R>;
   }
 }
 
@@ -81,6 +84,13 @@ BackwardKernel backward_of(BackwardWalker walker) {
   using R = WithNeeds<typename Method::template Reducer<T, kHasWinners<Method>>, Method::kNeeds>;
   if constexpr (!R::kSupported || !kIsFloat<T>) {
     return nullptr;
+  } else if constexpr (kSelects<R>) {
+    // The gradient goes to the winner, however it was found.
+    if constexpr (kHasWinners<Method>) {
+      return backward_of<Max>(walker);
+    } else {
+      return nullptr;
+    }
   } else {
     if (walker == BackwardWalker::expand) return run_expand<T, R>;
     if (walker == BackwardWalker::gather) return run_backward<T, R>;

@@ -12,6 +12,9 @@ struct ForwardCall {
   void* y;
   void* winners;
   const void* x_end;  // vector loads may run over a row's end, never over the array's
+  // Where outputs draw: the key, and the array's channels and outputs of a plane before it was simplified.
+  uint64_t seed;
+  int64_t channels, cells;
 };
 
 struct BackwardCall {
@@ -40,6 +43,7 @@ struct MethodInfo {
   int needs;
   bool scatters;  // each output hands its gradient to one winner
   bool linear;    // the gradient is a weight of the window alone
+  bool selects;   // it looks at all cells of a window at once
 };
 
 extern const MethodInfo methods[];

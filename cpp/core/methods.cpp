@@ -6,8 +6,9 @@
 namespace poolkit {
 
 const MethodInfo methods[] = {
-#define POOLKIT_INFO(name, Method) \
-  {#name, traits::Method::kNeeds, traits::Method::kScatters, traits::Method::Reducer<float, false>::kLinear},
+#define POOLKIT_INFO(name, Method)                                                                           \
+  {#name, traits::Method::kNeeds, traits::Method::kScatters, traits::Method::Reducer<float, false>::kLinear, \
+   traits::kSelects<traits::Method::Reducer<float, false>>},
     POOLKIT_REDUCERS(POOLKIT_INFO)
 #undef POOLKIT_INFO
 };

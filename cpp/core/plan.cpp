@@ -317,6 +317,14 @@ Adjoint find_adjoint(const Plan& plan, const Problem& problem, int sum, Problem*
   return uniform ? Adjoint::sum : Adjoint::sum_of_quotients;
 }
 
+int64_t window_scratch(const Plan& plan) {
+  const int64_t rows = plan.depth.kernel * plan.height.kernel, cells = rows * plan.width.kernel;
+  const bool alone = plan.problem.inner == 1 && plan.width.out == 1;  // one window at a time, not one in each lane
+  constexpr int64_t kPointer = 8, kLargestVector = 64;
+  const int64_t vector = alone ? 8 : kLargestVector;
+  return rows * 2 * kPointer + cells * (kPointer + 2 * vector) + 4 * kLargestVector;
+}
+
 int64_t window_extent(const Axis& a) {
   if (a.kernel != 0) return std::min(a.kernel, a.in);
   // Windows of an uneven split are floor(in / out) + 1 or + 2 cells long at most.

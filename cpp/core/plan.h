@@ -65,6 +65,9 @@ enum class Adjoint { none, sum, sum_of_quotients };
 // `sum` is the index of the method that does not divide.
 Adjoint find_adjoint(const Plan& plan, const Problem& problem, int sum, Problem* adjoint);
 
+// Bytes of scratch of the walker that gathers whole windows (walkers/windows.h).
+int64_t window_scratch(const Plan& plan);
+
 // The most taps of a window along an axis; winner offsets count in these.
 int64_t window_extent(const Axis& axis);
 

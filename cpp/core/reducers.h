@@ -1,16 +1,23 @@
-// The one list of the core's methods: the name used in Python's table, and the reducer.
+// The one list of the core's methods: the name used in Python's table, and the reducer or selector.
 #pragma once
 
+#include "reducers/draws.h"
 #include "reducers/extrema.h"
 #include "reducers/means.h"
 #include "reducers/mixes.h"
 #include "reducers/norms.h"
+#include "reducers/ranks.h"
 
-#define POOLKIT_REDUCERS(REDUCER)  \
-  REDUCER(max, Max)                \
-  REDUCER(min, Min)                \
-  REDUCER(avg, Average)            \
-  REDUCER(sum, Sum)                \
-  REDUCER(lp, Lp)                  \
-  REDUCER(power_avg, PowerAverage) \
-  REDUCER(avg_max, AverageMax)
+#define POOLKIT_REDUCERS(REDUCER)          \
+  REDUCER(max, Max)                        \
+  REDUCER(min, Min)                        \
+  REDUCER(avg, Average)                    \
+  REDUCER(sum, Sum)                        \
+  REDUCER(lp, Lp)                          \
+  REDUCER(power_avg, PowerAverage)         \
+  REDUCER(avg_max, AverageMax)             \
+  REDUCER(quantile, Quantile)              \
+  REDUCER(quantile_linear, QuantileLinear) \
+  REDUCER(top_k_mean, TopKMean)            \
+  REDUCER(stochastic, Stochastic)          \
+  REDUCER(stochastic_mean, StochasticMean)

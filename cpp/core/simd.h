@@ -424,6 +424,27 @@ POOLKIT_INLINE typename L::Value each_lane(typename L::Value v, F f) {
   }
 }
 
+// The product of a 32-bit word, in a lane of 64 bits, and a constant.
+template <class W>
+POOLKIT_INLINE W low_product(W a, uint32_t b) {
+  if constexpr (kSame<W, uint64_t>) {
+    return a * b;
+#if defined(__AVX512F__)
+  } else {
+    return W(_mm512_mul_epu32(__m512i(a), _mm512_set1_epi64(b)));
+#elif defined(__AVX2__)
+  } else {
+    return W(_mm256_mul_epu32(__m256i(a), _mm256_set1_epi64x(b)));
+#elif defined(__SSE2__)
+  } else {
+    return W(_mm_mul_epu32(__m128i(a), _mm_set1_epi64x(b)));
+#else
+  } else {
+    return a * uint64_t(b);
+#endif
+  }
+}
+
 // b > a ? b : a and b < a ? b : a: single instructions, which GCC 12 does not find for itself.
 template <class L>
 POOLKIT_INLINE typename L::Value larger(typename L::Value b, typename L::Value a) {
@@ -453,8 +474,25 @@ POOLKIT_INLINE typename L::Value larger(typename L::Value b, typename L::Value a
 
 template <class L>
 POOLKIT_INLINE typename L::Value smaller(typename L::Value b, typename L::Value a) {
-  if constexpr (kSame<typename L::Scalar, float> || kSame<typename L::Scalar, double>) {
-    return -larger<L>(-b, -a);
+  using V [[maybe_unused]] = typename L::Value;
+  if constexpr (L::lanes == 1) {
+    return b < a ? b : a;
+#if defined(__AVX512F__)
+  } else if constexpr (kSame<typename L::Scalar, float>) {
+    return V(_mm512_min_ps(__m512(b), __m512(a)));
+  } else if constexpr (kSame<typename L::Scalar, double>) {
+    return V(_mm512_min_pd(__m512d(b), __m512d(a)));
+#elif defined(__AVX__)
+  } else if constexpr (kSame<typename L::Scalar, float>) {
+    return V(_mm256_min_ps(__m256(b), __m256(a)));
+  } else if constexpr (kSame<typename L::Scalar, double>) {
+    return V(_mm256_min_pd(__m256d(b), __m256d(a)));
+#elif defined(__x86_64__)
+  } else if constexpr (kSame<typename L::Scalar, float>) {
+    return V(_mm_min_ps(__m128(b), __m128(a)));
+  } else if constexpr (kSame<typename L::Scalar, double>) {
+    return V(_mm_min_pd(__m128d(b), __m128d(a)));
+#endif
   } else {
     return b < a ? b : a;
   }

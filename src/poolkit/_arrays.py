@@ -34,6 +34,17 @@ class Layout(NamedTuple):
         inside = (*spatial, channels) if self.channels_last else (channels, *spatial)
         return (*self.batch, *inside)
 
+    def over_planes(self, numbers: Array, spatial_axes: int) -> Array:
+        """Numbers for each sample and channel, (N, C) or (C,), shaped so that they spread over the planes."""
+        ones = (1,) * spatial_axes
+        *batch, channels = numbers.shape
+        inside = (*ones, channels) if self.channels_last else (channels, *ones)
+        return numbers.reshape((*batch, *inside))
+
+    @property
+    def leading(self) -> tuple[int, ...]:
+        return (*self.batch, self.channels)
+
     @property
     def outer(self) -> int:
         return math.prod(self.batch) * (1 if self.channels_last else self.channels)

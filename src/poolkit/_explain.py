@@ -39,14 +39,14 @@ def explain(input: Tensor, method: str, *, backward: bool | None = None, **argum
     backward = input.requires_grad if backward is None else backward
     lines = []
     for step in row.plan(named, *values):
-        why = ops.why_no_kernel(input, step.kernel)
+        why = ops.why_no_kernel(input, step.kernel, backward)
         if why is not None:
             lines.append(f"{step.kernel}: reference; {why}")
             continue
         if input.device.type == "meta":
             lines.append(f"{step.kernel}: shapes only; the input is on the meta device")
             continue
-        winners = backward and "winner" in methods.METHODS[step.kernel].gradient
+        winners = backward and "winner" in methods.KERNELS[step.kernel].gradient
         packed = geometry.pack(windows, step.counting, step.divisor)
         lines.append(
             f"{step.kernel}: kernel; " + torch.ops.poolkit.explain(input, step.kernel, packed, step.floats, winners)

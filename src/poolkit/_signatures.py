@@ -56,6 +56,13 @@ _OUTPUT_SIZE = Argument(
 )
 _KEEPDIM = Argument("keepdim", "bool", True, "keep the spatial dimensions, as size 1")
 _RETURN_INDICES = Argument("return_indices", "bool", False, "return the winners' positions in their plane too, int64")
+_GENERATOR = Argument(
+    "generator",
+    "torch.Generator | None",
+    None,
+    "where a draw in training takes its random numbers from; the default generator if None",
+    keyword_only=True,
+)
 
 #: Meaningless without padding, and absent from torch's adaptive functions.
 _SLIDING_ONLY = ("count_include_pad", "divisor_override")
@@ -95,9 +102,9 @@ def signature(arguments: tuple[Argument, ...], stub: bool = False) -> str:
 def arguments_of(method: Method, form: Form, module: bool = False) -> tuple[Argument, ...]:
     """What a function (or a module's constructor) of this method takes, in order."""
     params = {
-        p.name: Argument(p.name, p.annotation, p.default, p.meaning, keyword_only=p.name == "dtype")
+        p.name: Argument(p.name, p.annotation, p.default, p.meaning, p.keyword_only)
         for p in method.params
-        if form == "sliding" or p.name not in _SLIDING_ONLY
+        if (form == "sliding" or p.name not in _SLIDING_ONLY) and not (module and p.name == "training")
     }
     leading = [p.name for p in method.leading]
     trailing = [name for name in params if name not in leading]
@@ -116,6 +123,8 @@ def arguments_of(method: Method, form: Form, module: bool = False) -> tuple[Argu
         order = [*leading, *[n for n in trailing if not known[n].keyword_only], "keepdim"]
         order += [n for n in trailing if known[n].keyword_only]
     chosen = [known[name] for name in order]
+    if method.trains and not module:
+        chosen.append(_GENERATOR)
     return tuple(sorted(chosen, key=lambda a: a.keyword_only))
 
 
@@ -123,10 +132,11 @@ def _source(name: str, method: Method, form: Form, rank: int, arguments: tuple[A
     given = {a.name for a in arguments}
     values = "".join(f"{p.name if p.name in given else repr(p.default)}, " for p in method.params)
     geometry = {"sliding": ", ".join(_GEOMETRY), "adaptive": "output_size", "global": "keepdim"}[form]
-    indices = ", return_indices" if "return_indices" in given else ""
+    options = ("return_indices", "generator", "data_format", "out")
+    rest = "".join(f", {option}={option}" for option in options if option in given)
     return (
         f"def {name}(input, {signature(arguments)}):\n"
-        f"    return _run(_method, {rank}, {name!r}, input, {geometry}, ({values}){indices})\n"
+        f"    return _run(_method, {rank}, {name!r}, input, {geometry}, ({values}){rest})\n"
     )
 
 
@@ -145,13 +155,8 @@ NUMPY_ARGUMENTS = (
 
 def numpy_source(function: Function) -> str:
     """The NumPy function's source: the torch one's with two keywords more."""
-    source = function.source.replace(
-        f"(input, {signature(function.arguments)}):",
-        f"(input, {signature(function.arguments + NUMPY_ARGUMENTS)}):",
-    )
-    indices = ", return_indices" if source.endswith(", return_indices)\n") else ""
-    ending = f"{indices})\n"
-    return source[: -len(ending)] + f", data_format, out{ending}"
+    arguments = function.arguments + NUMPY_ARGUMENTS
+    return _source(function.name, METHODS[function.method], function.form, function.rank, arguments)
 
 
 def _spatial(rank: int) -> str:

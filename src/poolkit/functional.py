@@ -5,6 +5,8 @@ For every method of the table (:mod:`poolkit.methods`) and rank 1 to 3: ``<name>
 ``torch.nn.functional`` has the function, names, argument order and defaults are the same and further arguments come
 last. Inputs are (N, C, *spatial) or (C, *spatial); the output has the same dtype, device and memory format.
 
+``k_max_pool1d`` and ``dynamic_k_max_pool1d`` (:mod:`poolkit.k_max`) keep the largest steps of sequences.
+
 The functions are written from the table when this module is imported, as ``dataclasses`` writes ``__init__``: plain
 Python functions with real signatures. Their type stubs are in functional.pyi.
 """
@@ -22,7 +24,8 @@ from poolkit import geometry, ops
 from poolkit._signatures import FORMS, RANKS, Form, Function, functions
 from poolkit.errors import ArgumentError
 from poolkit.geometry import Windows
-from poolkit.methods import METHODS, Method, Step
+from poolkit.k_max import dynamic_k_max_pool1d, k_max_pool1d
+from poolkit.methods import KERNELS, METHODS, Method, Step
 
 
 def _refuse_input(name: str, rank: int, input: Tensor) -> None:
@@ -62,6 +65,7 @@ def _sliding(
     ceil_mode: bool,
     values: tuple[Any, ...],
     return_indices: bool = False,
+    generator: Any = None,
 ) -> Any:
     # The common case once more, by one look-up: a call on a small tensor costs little else.
     plain = type(kernel_size) is int and type(padding) is int and type(dilation) is int and type(ceil_mode) is bool
@@ -70,7 +74,7 @@ def _sliding(
         key = (rank, input.shape, kernel_size, stride, padding, dilation, ceil_mode)
         known = _KNOWN.get(key)
         if known is not None:
-            return _run(method, rank, name, input, known, False, values, return_indices)
+            return _run(method, rank, name, input, known, False, values, return_indices, generator)
     if not _fits(input, rank):
         geometry.check_sliding(rank, kernel_size, stride, padding, dilation, ceil_mode)
         _refuse_input(name, rank, input)
@@ -79,7 +83,7 @@ def _sliding(
         if len(_KNOWN) >= _MOST_KNOWN:
             _KNOWN.clear()
         _KNOWN[key] = windows
-    return _run(method, rank, name, input, windows, type(padding) is str, values, return_indices)
+    return _run(method, rank, name, input, windows, type(padding) is str, values, return_indices, generator)
 
 
 def _adaptive(
@@ -90,16 +94,19 @@ def _adaptive(
     output_size: Any,
     values: tuple[Any, ...],
     return_indices: bool = False,
+    generator: Any = None,
 ) -> Any:
     if not _fits(input, rank):
         geometry.check_output_size(rank, output_size)
         _refuse_input(name, rank, input)
     windows = geometry.adaptive(rank, input.shape[-rank:], output_size)
-    return _run(method, rank, name, input, windows, False, values, return_indices)
+    return _run(method, rank, name, input, windows, False, values, return_indices, generator)
 
 
-def _global(method: Method, rank: int, name: str, input: Tensor, keepdim: bool, values: tuple[Any, ...]) -> Any:
-    y = _adaptive(method, rank, name, input, 1, values)
+def _global(
+    method: Method, rank: int, name: str, input: Tensor, keepdim: bool, values: tuple[Any, ...], generator: Any = None
+) -> Any:
+    y = _adaptive(method, rank, name, input, 1, values, generator=generator)
     return y if keepdim else y.flatten(-rank - 1)
 
 
@@ -112,8 +119,13 @@ def _run(
     named_padding: bool,
     values: tuple[Any, ...],
     return_indices: bool,
+    generator: Any,
 ) -> Any:
     steps = method.plan(named_padding, *values)
+    if generator is not None and not isinstance(generator, torch.Generator):
+        raise TypeError(f"{name}(): generator must be a torch.Generator or None, but got {type(generator).__name__}")
+    if method.refusal is not None and (why := method.refusal(method.named(values), input)) is not None:
+        raise ArgumentError(f"{name}(): {why}")
     target = None
     if method.params and method.params[-1].name == "dtype":
         input, target = _converted(name, input, values[-1])
@@ -121,11 +133,21 @@ def _run(
         step = steps[0]
         if input.dtype not in ops.KERNEL_DTYPES[step.kernel] or (step.magnitude and not input.is_floating_point()):
             _refuse_dtype(method, name, input)
-        y = ops.pool(input.abs() if step.magnitude else input, windows, step, return_indices)
+        kernel = KERNELS[step.kernel]
+        if return_indices and kernel.winner is None:
+            raise ArgumentError(method.without_indices(name))
+        seed = _seed(generator) if kernel.draws else None
+        y = ops.pool(input.abs() if step.magnitude else input, windows, step, return_indices, seed)
     else:
         if not input.is_floating_point():
             _refuse_dtype(method, name, input)
-        y = torch.cat([_one(input, windows, step) for step in steps], dim=-rank - 1)
+        parts = [_one(input, windows, step) for step in steps]
+        if method.choice is None:
+            y = torch.cat(parts, dim=-rank - 1)
+        else:
+            shape, probability = method.choice(method.named(values), tuple(input.shape[:-rank]))
+            drawn = torch.rand(shape, generator=generator, device=input.device) < probability
+            y = torch.where(drawn[(..., *(None,) * rank)], *parts)
     return y if target is None else y.to(target)  # type: ignore[union-attr]
 
 
@@ -133,6 +155,12 @@ def _one(input: Tensor, windows: Windows, step: Step) -> Tensor:
     result = ops.pool(input, windows, step)
     assert isinstance(result, Tensor)
     return result
+
+
+def _seed(generator: torch.Generator | None) -> Tensor:
+    """The key of a call's random numbers, drawn as a tensor so that the compiler can trace it."""
+    device = "cpu" if generator is None else generator.device
+    return torch.randint(-(2**63), 2**63 - 1, (), dtype=torch.int64, generator=generator, device=device).cpu()
 
 
 def _converted(name: str, input: Tensor, dtype: Any) -> tuple[Tensor, torch.dtype | None]:
@@ -210,7 +238,7 @@ Where an index occurs twice in a plane, the last in row-major order is kept and 
 outside the plane raises an error and nothing is written.
 """
 
-__all__ = []
+__all__ = ["dynamic_k_max_pool1d", "k_max_pool1d"]
 for _function in functions():
     globals()[_function.name] = _write(_function)
     __all__ += [_function.name]

@@ -1,9 +1,10 @@
 """Pooling layers.
 
 For every function of :mod:`poolkit.functional` a module without logic: ``MaxPool2d`` for ``max_pool2d``,
-``AdaptiveMaxPool2d``, ``GlobalMaxPool2d`` and so on, plus ``MaxUnpool1d`` to ``MaxUnpool3d`` and :class:`Pool`, which
-builds any method by name. Where ``torch.nn`` has the layer, the constructor, the attributes and the repr are the same.
-Bad arguments are refused when the layer is built. No layer has parameters or buffers. Type stubs are in nn.pyi.
+``AdaptiveMaxPool2d``, ``GlobalMaxPool2d`` and so on, plus ``MaxUnpool1d`` to ``MaxUnpool3d``, :class:`KMaxPool1d`,
+:class:`DynamicKMaxPool1d` and :class:`Pool`, which builds any method by name. Where ``torch.nn`` has the layer, the
+constructor, the attributes and the repr are the same. Bad arguments are refused when the layer is built. No layer has
+parameters or buffers. Type stubs are in nn.pyi.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from poolkit import functional, geometry, methods
+from poolkit import functional, geometry, k_max, methods
 from poolkit._signatures import RANKS, Form, Function, arguments_of, functions, signature
 from poolkit.errors import ArgumentError
 from poolkit.methods import METHODS, Method
@@ -76,7 +77,11 @@ def _class_source(function: Function) -> str:
         rank=function.rank,
         assignments="".join(f"        self.{n} = {v}\n" for n, v in values.items()),
         function=function.name,
-        call=", ".join(f"{a.name}=self.{a.name}" if a.keyword_only else f"self.{a.name}" for a in function.arguments),
+        call=", ".join(
+            f"{a.name}=self.{a.name}" if a.keyword_only else f"self.{a.name}"
+            for a in function.arguments
+            if a.name != "generator"
+        ),
     )
 
 
@@ -148,7 +153,42 @@ class Pool(_Layer):
         return result
 
 
-__all__: list[str] = ["Pool"]
+class KMaxPool1d(_Layer):
+    """The k largest steps of each row: :func:`poolkit.functional.k_max_pool1d`."""
+
+    _shown = ("k", "order")
+
+    def __init__(self, k: int, order: str = "position", return_lengths: bool = False) -> None:
+        super().__init__()
+        self.k = k_max.checked_count("k", k)
+        self.order = k_max.checked_order(order)
+        self.return_lengths = return_lengths
+
+    def forward(self, input: Tensor, lengths: Any = None) -> Tensor | tuple[Tensor, Tensor]:
+        return functional.k_max_pool1d(input, self.k, self.order, lengths, self.return_lengths)
+
+
+class DynamicKMaxPool1d(_Layer):
+    """The largest steps, the fewer the deeper: :func:`poolkit.functional.dynamic_k_max_pool1d`."""
+
+    _shown = ("layer", "layers", "k_top", "order")
+
+    def __init__(
+        self, layer: int, layers: int, k_top: int, order: str = "position", return_lengths: bool = False
+    ) -> None:
+        super().__init__()
+        k_max.checked_layers(layer, layers, k_top)
+        self.layer, self.layers, self.k_top = layer, layers, k_top
+        self.order = k_max.checked_order(order)
+        self.return_lengths = return_lengths
+
+    def forward(self, input: Tensor, lengths: Any = None) -> Tensor | tuple[Tensor, Tensor]:
+        return functional.dynamic_k_max_pool1d(
+            input, self.layer, self.layers, self.k_top, self.order, lengths, self.return_lengths
+        )
+
+
+__all__: list[str] = ["DynamicKMaxPool1d", "KMaxPool1d", "Pool"]
 
 
 def _write(names: Sequence[Function]) -> None:

@@ -11,6 +11,24 @@ class Pool(torch.nn.Module):
     def __init__(self, method: str, *, rank: int | None = None, **arguments: Any) -> None: ...
     def forward(self, input: Tensor) -> Tensor | tuple[Tensor, Tensor]: ...
 
+class KMaxPool1d(torch.nn.Module):
+    k: int
+    order: str
+    return_lengths: bool
+    def __init__(self, k: int, order: str = "position", return_lengths: bool = False) -> None: ...
+    def forward(self, input: Tensor, lengths: Any = None) -> Tensor | tuple[Tensor, Tensor]: ...
+
+class DynamicKMaxPool1d(torch.nn.Module):
+    layer: int
+    layers: int
+    k_top: int
+    order: str
+    return_lengths: bool
+    def __init__(
+        self, layer: int, layers: int, k_top: int, order: str = "position", return_lengths: bool = False
+    ) -> None: ...
+    def forward(self, input: Tensor, lengths: Any = None) -> Tensor | tuple[Tensor, Tensor]: ...
+
 class MaxPool1d(torch.nn.Module):
     kernel_size: Size
     stride: Size | None
@@ -486,6 +504,375 @@ class GlobalAvgMaxPool3d(torch.nn.Module):
     scale: float
     keepdim: bool
     def __init__(self, mode: str = 'add', scale: float = 0.5, keepdim: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class MixedPool1d(torch.nn.Module):
+    kernel_size: Size
+    stride: Size | None
+    padding: Padding
+    dilation: Size
+    ceil_mode: bool
+    p: float
+    granularity: str
+    count_include_pad: bool
+    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, p: float = 0.5, granularity: str = 'channel', count_include_pad: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class MixedPool2d(torch.nn.Module):
+    kernel_size: Size
+    stride: Size | None
+    padding: Padding
+    dilation: Size
+    ceil_mode: bool
+    p: float
+    granularity: str
+    count_include_pad: bool
+    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, p: float = 0.5, granularity: str = 'channel', count_include_pad: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class MixedPool3d(torch.nn.Module):
+    kernel_size: Size
+    stride: Size | None
+    padding: Padding
+    dilation: Size
+    ceil_mode: bool
+    p: float
+    granularity: str
+    count_include_pad: bool
+    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, p: float = 0.5, granularity: str = 'channel', count_include_pad: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class AdaptiveMixedPool1d(torch.nn.Module):
+    output_size: int | None | Sequence[int | None]
+    p: float
+    granularity: str
+    def __init__(self, output_size: int | None | Sequence[int | None], p: float = 0.5, granularity: str = 'channel') -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class AdaptiveMixedPool2d(torch.nn.Module):
+    output_size: int | None | Sequence[int | None]
+    p: float
+    granularity: str
+    def __init__(self, output_size: int | None | Sequence[int | None], p: float = 0.5, granularity: str = 'channel') -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class AdaptiveMixedPool3d(torch.nn.Module):
+    output_size: int | None | Sequence[int | None]
+    p: float
+    granularity: str
+    def __init__(self, output_size: int | None | Sequence[int | None], p: float = 0.5, granularity: str = 'channel') -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class GlobalMixedPool1d(torch.nn.Module):
+    p: float
+    granularity: str
+    keepdim: bool
+    def __init__(self, p: float = 0.5, granularity: str = 'channel', keepdim: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class GlobalMixedPool2d(torch.nn.Module):
+    p: float
+    granularity: str
+    keepdim: bool
+    def __init__(self, p: float = 0.5, granularity: str = 'channel', keepdim: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class GlobalMixedPool3d(torch.nn.Module):
+    p: float
+    granularity: str
+    keepdim: bool
+    def __init__(self, p: float = 0.5, granularity: str = 'channel', keepdim: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class StochasticPool1d(torch.nn.Module):
+    kernel_size: Size
+    stride: Size | None
+    padding: Padding
+    dilation: Size
+    ceil_mode: bool
+    strict: bool
+    return_indices: bool
+    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, strict: bool = False, return_indices: bool = False) -> None: ...
+    def forward(self, input: Tensor) -> Tensor | tuple[Tensor, Tensor]: ...
+
+class StochasticPool2d(torch.nn.Module):
+    kernel_size: Size
+    stride: Size | None
+    padding: Padding
+    dilation: Size
+    ceil_mode: bool
+    strict: bool
+    return_indices: bool
+    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, strict: bool = False, return_indices: bool = False) -> None: ...
+    def forward(self, input: Tensor) -> Tensor | tuple[Tensor, Tensor]: ...
+
+class StochasticPool3d(torch.nn.Module):
+    kernel_size: Size
+    stride: Size | None
+    padding: Padding
+    dilation: Size
+    ceil_mode: bool
+    strict: bool
+    return_indices: bool
+    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, strict: bool = False, return_indices: bool = False) -> None: ...
+    def forward(self, input: Tensor) -> Tensor | tuple[Tensor, Tensor]: ...
+
+class AdaptiveStochasticPool1d(torch.nn.Module):
+    output_size: int | None | Sequence[int | None]
+    return_indices: bool
+    strict: bool
+    def __init__(self, output_size: int | None | Sequence[int | None], return_indices: bool = False, strict: bool = False) -> None: ...
+    def forward(self, input: Tensor) -> Tensor | tuple[Tensor, Tensor]: ...
+
+class AdaptiveStochasticPool2d(torch.nn.Module):
+    output_size: int | None | Sequence[int | None]
+    return_indices: bool
+    strict: bool
+    def __init__(self, output_size: int | None | Sequence[int | None], return_indices: bool = False, strict: bool = False) -> None: ...
+    def forward(self, input: Tensor) -> Tensor | tuple[Tensor, Tensor]: ...
+
+class AdaptiveStochasticPool3d(torch.nn.Module):
+    output_size: int | None | Sequence[int | None]
+    return_indices: bool
+    strict: bool
+    def __init__(self, output_size: int | None | Sequence[int | None], return_indices: bool = False, strict: bool = False) -> None: ...
+    def forward(self, input: Tensor) -> Tensor | tuple[Tensor, Tensor]: ...
+
+class GlobalStochasticPool1d(torch.nn.Module):
+    strict: bool
+    keepdim: bool
+    def __init__(self, strict: bool = False, keepdim: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class GlobalStochasticPool2d(torch.nn.Module):
+    strict: bool
+    keepdim: bool
+    def __init__(self, strict: bool = False, keepdim: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class GlobalStochasticPool3d(torch.nn.Module):
+    strict: bool
+    keepdim: bool
+    def __init__(self, strict: bool = False, keepdim: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class MedianPool1d(torch.nn.Module):
+    kernel_size: Size
+    stride: Size | None
+    padding: Padding
+    dilation: Size
+    ceil_mode: bool
+    even: str
+    return_indices: bool
+    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, even: str = 'lower', return_indices: bool = False) -> None: ...
+    def forward(self, input: Tensor) -> Tensor | tuple[Tensor, Tensor]: ...
+
+class MedianPool2d(torch.nn.Module):
+    kernel_size: Size
+    stride: Size | None
+    padding: Padding
+    dilation: Size
+    ceil_mode: bool
+    even: str
+    return_indices: bool
+    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, even: str = 'lower', return_indices: bool = False) -> None: ...
+    def forward(self, input: Tensor) -> Tensor | tuple[Tensor, Tensor]: ...
+
+class MedianPool3d(torch.nn.Module):
+    kernel_size: Size
+    stride: Size | None
+    padding: Padding
+    dilation: Size
+    ceil_mode: bool
+    even: str
+    return_indices: bool
+    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, even: str = 'lower', return_indices: bool = False) -> None: ...
+    def forward(self, input: Tensor) -> Tensor | tuple[Tensor, Tensor]: ...
+
+class AdaptiveMedianPool1d(torch.nn.Module):
+    output_size: int | None | Sequence[int | None]
+    return_indices: bool
+    even: str
+    def __init__(self, output_size: int | None | Sequence[int | None], return_indices: bool = False, even: str = 'lower') -> None: ...
+    def forward(self, input: Tensor) -> Tensor | tuple[Tensor, Tensor]: ...
+
+class AdaptiveMedianPool2d(torch.nn.Module):
+    output_size: int | None | Sequence[int | None]
+    return_indices: bool
+    even: str
+    def __init__(self, output_size: int | None | Sequence[int | None], return_indices: bool = False, even: str = 'lower') -> None: ...
+    def forward(self, input: Tensor) -> Tensor | tuple[Tensor, Tensor]: ...
+
+class AdaptiveMedianPool3d(torch.nn.Module):
+    output_size: int | None | Sequence[int | None]
+    return_indices: bool
+    even: str
+    def __init__(self, output_size: int | None | Sequence[int | None], return_indices: bool = False, even: str = 'lower') -> None: ...
+    def forward(self, input: Tensor) -> Tensor | tuple[Tensor, Tensor]: ...
+
+class GlobalMedianPool1d(torch.nn.Module):
+    even: str
+    keepdim: bool
+    def __init__(self, even: str = 'lower', keepdim: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class GlobalMedianPool2d(torch.nn.Module):
+    even: str
+    keepdim: bool
+    def __init__(self, even: str = 'lower', keepdim: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class GlobalMedianPool3d(torch.nn.Module):
+    even: str
+    keepdim: bool
+    def __init__(self, even: str = 'lower', keepdim: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class QuantilePool1d(torch.nn.Module):
+    q: float
+    kernel_size: Size
+    stride: Size | None
+    padding: Padding
+    dilation: Size
+    ceil_mode: bool
+    interpolation: str
+    return_indices: bool
+    def __init__(self, q: float, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, interpolation: str = 'linear', return_indices: bool = False) -> None: ...
+    def forward(self, input: Tensor) -> Tensor | tuple[Tensor, Tensor]: ...
+
+class QuantilePool2d(torch.nn.Module):
+    q: float
+    kernel_size: Size
+    stride: Size | None
+    padding: Padding
+    dilation: Size
+    ceil_mode: bool
+    interpolation: str
+    return_indices: bool
+    def __init__(self, q: float, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, interpolation: str = 'linear', return_indices: bool = False) -> None: ...
+    def forward(self, input: Tensor) -> Tensor | tuple[Tensor, Tensor]: ...
+
+class QuantilePool3d(torch.nn.Module):
+    q: float
+    kernel_size: Size
+    stride: Size | None
+    padding: Padding
+    dilation: Size
+    ceil_mode: bool
+    interpolation: str
+    return_indices: bool
+    def __init__(self, q: float, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, interpolation: str = 'linear', return_indices: bool = False) -> None: ...
+    def forward(self, input: Tensor) -> Tensor | tuple[Tensor, Tensor]: ...
+
+class AdaptiveQuantilePool1d(torch.nn.Module):
+    q: float
+    output_size: int | None | Sequence[int | None]
+    return_indices: bool
+    interpolation: str
+    def __init__(self, q: float, output_size: int | None | Sequence[int | None], return_indices: bool = False, interpolation: str = 'linear') -> None: ...
+    def forward(self, input: Tensor) -> Tensor | tuple[Tensor, Tensor]: ...
+
+class AdaptiveQuantilePool2d(torch.nn.Module):
+    q: float
+    output_size: int | None | Sequence[int | None]
+    return_indices: bool
+    interpolation: str
+    def __init__(self, q: float, output_size: int | None | Sequence[int | None], return_indices: bool = False, interpolation: str = 'linear') -> None: ...
+    def forward(self, input: Tensor) -> Tensor | tuple[Tensor, Tensor]: ...
+
+class AdaptiveQuantilePool3d(torch.nn.Module):
+    q: float
+    output_size: int | None | Sequence[int | None]
+    return_indices: bool
+    interpolation: str
+    def __init__(self, q: float, output_size: int | None | Sequence[int | None], return_indices: bool = False, interpolation: str = 'linear') -> None: ...
+    def forward(self, input: Tensor) -> Tensor | tuple[Tensor, Tensor]: ...
+
+class GlobalQuantilePool1d(torch.nn.Module):
+    q: float
+    interpolation: str
+    keepdim: bool
+    def __init__(self, q: float, interpolation: str = 'linear', keepdim: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class GlobalQuantilePool2d(torch.nn.Module):
+    q: float
+    interpolation: str
+    keepdim: bool
+    def __init__(self, q: float, interpolation: str = 'linear', keepdim: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class GlobalQuantilePool3d(torch.nn.Module):
+    q: float
+    interpolation: str
+    keepdim: bool
+    def __init__(self, q: float, interpolation: str = 'linear', keepdim: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class TopKMeanPool1d(torch.nn.Module):
+    k: int
+    kernel_size: Size
+    stride: Size | None
+    padding: Padding
+    dilation: Size
+    ceil_mode: bool
+    def __init__(self, k: int, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class TopKMeanPool2d(torch.nn.Module):
+    k: int
+    kernel_size: Size
+    stride: Size | None
+    padding: Padding
+    dilation: Size
+    ceil_mode: bool
+    def __init__(self, k: int, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class TopKMeanPool3d(torch.nn.Module):
+    k: int
+    kernel_size: Size
+    stride: Size | None
+    padding: Padding
+    dilation: Size
+    ceil_mode: bool
+    def __init__(self, k: int, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class AdaptiveTopKMeanPool1d(torch.nn.Module):
+    k: int
+    output_size: int | None | Sequence[int | None]
+    def __init__(self, k: int, output_size: int | None | Sequence[int | None]) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class AdaptiveTopKMeanPool2d(torch.nn.Module):
+    k: int
+    output_size: int | None | Sequence[int | None]
+    def __init__(self, k: int, output_size: int | None | Sequence[int | None]) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class AdaptiveTopKMeanPool3d(torch.nn.Module):
+    k: int
+    output_size: int | None | Sequence[int | None]
+    def __init__(self, k: int, output_size: int | None | Sequence[int | None]) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class GlobalTopKMeanPool1d(torch.nn.Module):
+    k: int
+    keepdim: bool
+    def __init__(self, k: int, keepdim: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class GlobalTopKMeanPool2d(torch.nn.Module):
+    k: int
+    keepdim: bool
+    def __init__(self, k: int, keepdim: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class GlobalTopKMeanPool3d(torch.nn.Module):
+    k: int
+    keepdim: bool
+    def __init__(self, k: int, keepdim: bool = True) -> None: ...
     def forward(self, input: Tensor) -> Tensor: ...
 
 class MaxUnpool1d(torch.nn.Module):

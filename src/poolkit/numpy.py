@@ -8,7 +8,8 @@ The same names, arguments and results, forward only: nothing here computes a gra
   overlap the input.
 
 Any memory and byte order of the input is right; C-contiguous arrays in either layout are read where they are. `dtype`
-is a NumPy dtype. bfloat16 arrays (of the package ml_dtypes) are taken too. Masked arrays are refused.
+is a NumPy dtype, `generator` a numpy.random.Generator. bfloat16 arrays (of the package ml_dtypes) are taken too. Masked
+arrays are refused.
 
 Work is shared by the threads that :func:`set_num_threads` or the environment variable POOLKIT_NUM_THREADS allow, by
 default as many as the process has processors. The result does not depend on them. Type stubs are in numpy.pyi.
@@ -28,7 +29,7 @@ from poolkit._arrays import FLOATS, INTEGERS, Array, Layout
 from poolkit._signatures import NUMPY_ARGUMENTS, RANKS, Form, Function, documented, functions, numpy_source
 from poolkit.errors import ArgumentError
 from poolkit.geometry import Windows
-from poolkit.methods import METHODS, Method, Step
+from poolkit.methods import KERNELS, METHODS, Method, Step
 
 try:
     from poolkit import _numpy
@@ -40,8 +41,8 @@ except ImportError as error:
 
 #: The dtypes that each kernel takes.
 KERNEL_DTYPES = {
-    name: FLOATS + {"all": INTEGERS, "int64": ("int64",), "none": ()}[method.integers]
-    for name, method in METHODS.items()
+    name: FLOATS + {"all": INTEGERS, "int64": ("int64",), "none": ()}[kernel.integers]
+    for name, kernel in KERNELS.items()
 }
 _CONVERTS = frozenset(name for name, method in METHODS.items() if any(p.name == "dtype" for p in method.params))
 
@@ -60,11 +61,12 @@ def _sliding(
     data_format: str,
     out: Any,
     return_indices: bool = False,
+    generator: Any = None,
 ) -> Any:
     layout = _arrays.layout(name, rank, input, data_format)
     windows = geometry.sliding(rank, layout.spatial, kernel_size, stride, padding, dilation, ceil_mode)
     steps = method.plan(type(padding) is str, *values)
-    return _run(method, name, input, _prepared(layout, windows, steps), values, out, return_indices)
+    return _run(method, name, input, _prepared(layout, windows, steps), values, out, return_indices, generator)
 
 
 def _adaptive(
@@ -77,11 +79,12 @@ def _adaptive(
     data_format: str,
     out: Any,
     return_indices: bool = False,
+    generator: Any = None,
 ) -> Any:
     layout = _arrays.layout(name, rank, input, data_format)
     windows = _adapted(rank, layout.spatial, output_size)
     steps = method.plan(False, *values)
-    return _run(method, name, input, _prepared(layout, windows, steps), values, out, return_indices)
+    return _run(method, name, input, _prepared(layout, windows, steps), values, out, return_indices, generator)
 
 
 def _global(
@@ -93,11 +96,12 @@ def _global(
     values: tuple[Any, ...],
     data_format: str,
     out: Any,
+    generator: Any = None,
 ) -> Any:
     layout = _arrays.layout(name, rank, input, data_format)
     windows = _adapted(rank, layout.spatial, 1)
     steps = method.plan(False, *values)
-    return _run(method, name, input, _prepared(layout, windows, steps, bool(keepdim)), values, out, False)
+    return _run(method, name, input, _prepared(layout, windows, steps, bool(keepdim)), values, out, False, generator)
 
 
 _adapted_before = functools.lru_cache(maxsize=4096)(geometry.adaptive)
@@ -140,8 +144,20 @@ def _prepared(layout: Layout, windows: Windows, steps: tuple[Step, ...], keepdim
 
 
 def _run(
-    method: Method, name: str, input: Array, call: _Call, values: tuple[Any, ...], out: Any, return_indices: bool
+    method: Method,
+    name: str,
+    input: Array,
+    call: _Call,
+    values: tuple[Any, ...],
+    out: Any,
+    return_indices: bool,
+    generator: Any,
 ) -> Any:
+    if generator is not None and not isinstance(generator, np.random.Generator):
+        given = type(generator).__name__
+        raise TypeError(f"{name}(): generator must be a numpy.random.Generator or None, but got {given}")
+    if method.refusal is not None and (why := method.refusal(method.named(values), input)) is not None:
+        raise ArgumentError(f"{name}(): {why}")
     target = None
     if method.name in _CONVERTS and values[-1] is not None:
         input, target = _converted(name, input, values[-1])
@@ -157,12 +173,21 @@ def _run(
     y = out if _arrays.takes_results(out, x.dtype, input) else np.empty(call.shape, x.dtype)
     indices = None
     if one:
-        indices = _pool(x, y, dtype, call, step, packed, return_indices)
+        kernel = KERNELS[step.kernel]
+        if return_indices and kernel.winner is None:
+            raise ArgumentError(method.without_indices(name))
+        seed = int(_random(generator).integers(2**64, dtype=np.uint64)) if kernel.draws else 0
+        indices = _pool(x, y, dtype, call, step, packed, return_indices, seed)
     else:
         parts = [np.empty(call.part, x.dtype) for _ in call.steps]
         for part, (step, packed) in zip(parts, call.steps, strict=True):
-            _pool(x, part, dtype, call, step, packed, False)
-        np.concatenate(parts, axis=call.channel_axis, out=y)
+            _pool(x, part, dtype, call, step, packed, False, 0)
+        if method.choice is None:
+            np.concatenate(parts, axis=call.channel_axis, out=y)
+        else:
+            shape, probability = method.choice(method.named(values), call.layout.leading)
+            drawn = _random(generator).random(shape) < probability
+            np.copyto(y, np.where(call.layout.over_planes(drawn, len(call.part) - drawn.ndim), *parts))
     if out is None:
         out = y if target is None else y.astype(target, copy=False)
     elif out is not y:
@@ -170,13 +195,17 @@ def _run(
     return (out, indices) if return_indices else out
 
 
+def _random(generator: np.random.Generator | None) -> np.random.Generator:
+    return np.random.default_rng() if generator is None else generator
+
+
 def _pool(
-    x: Array, y: Array, dtype: str, call: _Call, step: Step, packed: list[int], return_indices: bool
+    x: Array, y: Array, dtype: str, call: _Call, step: Step, packed: list[int], return_indices: bool, seed: int
 ) -> Array | None:
     winners = np.empty(y.shape, call.winner) if return_indices else None
     bits = _arrays.bits
     _numpy.pool(
-        bits(x, dtype), bits(y, dtype), winners, dtype, step.kernel, call.outer, call.inner, packed, step.floats
+        bits(x, dtype), bits(y, dtype), winners, dtype, step.kernel, call.outer, call.inner, packed, step.floats, seed
     )
     if winners is None:
         return None

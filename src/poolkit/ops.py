@@ -14,7 +14,7 @@ from torch.autograd import forward_ad
 
 from poolkit import geometry, reference
 from poolkit.geometry import Windows
-from poolkit.methods import METHODS, Step
+from poolkit.methods import KERNELS, Step
 
 _LIBRARY = pathlib.Path(__file__).with_name("_torch.so")
 _FLOATS = frozenset((torch.float32, torch.float64, torch.float16, torch.bfloat16))
@@ -24,7 +24,7 @@ _INTEGERS = {
     "none": frozenset[torch.dtype](),
 }
 #: The dtypes that each kernel takes.
-KERNEL_DTYPES = {name: _FLOATS | _INTEGERS[method.integers] for name, method in METHODS.items()}
+KERNEL_DTYPES = {name: _FLOATS | _INTEGERS[kernel.integers] for name, kernel in KERNELS.items()}
 
 HAS_KERNELS = _LIBRARY.exists()
 if HAS_KERNELS:
@@ -51,8 +51,10 @@ def _transformed() -> bool:
     return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
 
 
-def why_no_kernel(x: Tensor, kernel: str) -> str | None:
+def why_no_kernel(x: Tensor, kernel: str, backward: bool = False) -> str | None:
     """Why this call goes to the reference; None if a kernel runs."""
+    if backward and KERNELS[kernel].gradient == "formula":
+        return "no kernel computes the gradient of this method"
     if not HAS_KERNELS:
         return "the compiled kernels are not installed (poolkit was built without torch)"
     if _transformed():
@@ -69,8 +71,10 @@ def why_no_kernel(x: Tensor, kernel: str) -> str | None:
     return None
 
 
-def _runs_kernel(x: Tensor, kernel: str) -> bool:
+def _runs_kernel(x: Tensor, kernel: str, backward: bool) -> bool:
     # The common case first; `why_no_kernel` covers the others.
+    if backward and KERNELS[kernel].gradient == "formula":
+        return False
     if HAS_KERNELS and type(x) is Tensor and x.is_cpu and x.dtype in KERNEL_DTYPES[kernel]:
         return x.layout is torch.strided and not _transformed()
     return why_no_kernel(x, kernel) is None
@@ -88,57 +92,78 @@ def _channels_last(x: Tensor, rank: int) -> bool:
     )
 
 
+def _last_format(rank: int) -> torch.memory_format:
+    return torch.channels_last if rank == 2 else torch.channels_last_3d
+
+
 class _Pool(torch.autograd.Function):
     """One kernel with its gradient; keeps the winners, or input and output, or nothing, as the method needs."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, windows: Windows, step: Step, packed: list[int]) -> tuple[Tensor, Tensor | None]:
-        gradient = METHODS[step.kernel].gradient
+    def forward(
+        ctx: Any, x: Tensor, windows: Windows, step: Step, packed: list[int], seed: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        gradient = KERNELS[step.kernel].gradient
         ctx.windows, ctx.step, ctx.packed = windows, step, packed
         ctx.channels_last = _channels_last(x, windows.rank)
         if gradient in ("winner", "linear+winner"):
-            y, winners = _pool_winners(x, step.kernel, packed, step.floats)
+            y, winners = _pool_winners(x, step.kernel, packed, step.floats, seed)
             ctx.save_for_backward(winners)
             ctx.mark_non_differentiable(winners)
             return y, winners
         y = _pool(x, step.kernel, packed, step.floats)
-        if gradient == "input":
+        if gradient in ("input", "weights"):
             ctx.save_for_backward(x, y)
         return y, None
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, None, None, None]:
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, None, None, None, None]:
         grad = grads[0]
         if grad is None:
-            return None, None, None, None
+            return None, None, None, None, None
         if torch.is_grad_enabled():
-            return _differentiable_backward(ctx, grad), None, None, None
+            return _differentiable_backward(ctx, grad), None, None, None, None
         x = y = winners = None
-        gradient = METHODS[ctx.step.kernel].gradient
+        gradient = KERNELS[ctx.step.kernel].gradient
+        if gradient == "weights":
+            return _weighted_backward(ctx, grad, *ctx.saved_tensors), None, None, None, None
         if gradient == "input":
             x, y = ctx.saved_tensors
         elif gradient != "linear":
             (winners,) = ctx.saved_tensors
         step = ctx.step
         grad_x = _pool_backward(grad, x, y, winners, step.kernel, ctx.packed, step.floats, ctx.channels_last)
-        return grad_x, None, None, None
+        return grad_x, None, None, None, None
 
 
 def _differentiable_backward(ctx: Any, grad: Tensor) -> Tensor:
     """The same gradient by operations that autograd can differentiate again."""
     windows, step = ctx.windows, ctx.step
-    gradient = METHODS[step.kernel].gradient
-    if gradient == "input":
+    gradient = KERNELS[step.kernel].gradient
+    if gradient in ("input", "weights"):
         return reference.adjoint(grad, ctx.saved_tensors[0], windows, step)
+    of_average, of_winner = step.floats if gradient == "linear+winner" else (1, 1)
     result = torch.zeros((), dtype=grad.dtype, device=grad.device)
     if gradient != "linear":
         (winners,) = ctx.saved_tensors
-        result = result + reference.scatter(grad, _winner_indices(winners, ctx.packed), windows)
+        result = result + of_winner * reference.scatter(grad, _winner_indices(winners, ctx.packed), windows)
     if gradient != "winner":
         kernel = step.kernel if gradient == "linear" else "avg"
         zeros = torch.zeros((*grad.shape[: -windows.rank], *windows.input_size), dtype=grad.dtype, device=grad.device)
-        result = result + reference.adjoint(grad, zeros, windows, step._replace(kernel=kernel, floats=()))
-    return cast(Tensor, result * step.floats[0]) if gradient == "linear+winner" else result
+        adjoint = reference.adjoint(grad, zeros, windows, step._replace(kernel=kernel, floats=()))
+        result = result + of_average * adjoint
+    return result
+
+
+def _weighted_backward(ctx: Any, grad: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """The gradient of a mean weighted by the cells: the kernel wants it divided by the sum of the weights."""
+    step, dtype = ctx.step, grad.dtype
+    if dtype in (torch.float16, torch.bfloat16):  # the quotient may leave their range
+        grad, x, y = grad.float(), x.float(), y.float()
+    share = grad / _pool(x.relu(), "sum", ctx.packed, ())
+    return cast(
+        Tensor, _pool_backward(share, x, y, None, step.kernel, ctx.packed, step.floats, ctx.channels_last).to(dtype)
+    )
 
 
 def _tokens(x: Tensor, windows: Windows) -> bool:
@@ -154,25 +179,30 @@ def _tokens(x: Tensor, windows: Windows) -> bool:
     )
 
 
-def pool(x: Tensor, windows: Windows, step: Step, return_indices: bool = False) -> Tensor | tuple[Tensor, Tensor]:
-    """One step of a method on x, whose last dimensions are the windows' input."""
+def pool(
+    x: Tensor, windows: Windows, step: Step, return_indices: bool = False, seed: Tensor | None = None
+) -> Tensor | tuple[Tensor, Tensor]:
+    """One step of a method on x, whose last dimensions are the windows' input; drawing methods need a seed."""
     if _tokens(x, windows):
         # As an image of height 1 its channels are last, and need not be copied together.
-        results = pool(x.unsqueeze(2), Windows((geometry.UNIT, *windows.axes)), step, return_indices)
+        results = pool(x.unsqueeze(2), Windows((geometry.UNIT, *windows.axes)), step, return_indices, seed)
         return results.squeeze(2) if isinstance(results, Tensor) else (results[0].squeeze(2), results[1].squeeze(2))
-    if not _runs_kernel(x, step.kernel):
-        y = reference.pool(x, windows, step)
-        return (y, reference.winner_positions(x, windows, step)) if return_indices else y
+    backward = x.requires_grad and torch.is_grad_enabled()
+    if not _runs_kernel(x, step.kernel, backward):
+        y = reference.pool(x, windows, step, seed)
+        if x.is_cpu and not _transformed() and _channels_last(x, windows.rank):
+            y = y.contiguous(memory_format=_last_format(windows.rank))
+        return (y, reference.winner_positions(x, windows, step, seed)) if return_indices else y
     try:
         packed = geometry.packed_before(windows, step.counting, step.divisor)
     except TypeError:
         packed = geometry.pack(windows, step.counting, step.divisor)
-    if x.requires_grad and torch.is_grad_enabled():
-        y, winners = _Pool.apply(x, windows, step, packed)
+    if backward:
+        y, winners = _Pool.apply(x, windows, step, packed, seed)
     elif return_indices:
-        y, winners = _pool_winners(x, step.kernel, packed, step.floats)
+        y, winners = _pool_winners(x, step.kernel, packed, step.floats, seed)
     else:
-        return cast(Tensor, _pool(x, step.kernel, packed, step.floats))
+        return cast(Tensor, _pool(x, step.kernel, packed, step.floats, seed))
     return (y, _winner_indices(winners, packed)) if return_indices else y
 
 
@@ -226,9 +256,7 @@ def max_unpool(x: Tensor, indices: Tensor, output_size: list[int]) -> Tensor:
 
 
 def _like(x: Tensor, sizes: list[int], dtype: torch.dtype, channels_last: bool, rank: int) -> Tensor:
-    memory_format = torch.contiguous_format
-    if channels_last:
-        memory_format = torch.channels_last if rank == 2 else torch.channels_last_3d
+    memory_format = _last_format(rank) if channels_last else torch.contiguous_format
     return torch.empty(sizes, dtype=dtype, device=x.device, memory_format=memory_format)
 
 
@@ -241,11 +269,13 @@ def _sizes(x: Tensor, packed: list[int], outputs: bool) -> list[int]:
 def _register_fakes() -> None:
     """What the compiler needs: the results' shapes, dtypes and layouts, without the results."""
 
-    def pool(x: Tensor, method: str, windows: list[int], params: list[float]) -> Tensor:
+    def pool(x: Tensor, method: str, windows: list[int], params: list[float], seed: Tensor | None = None) -> Tensor:
         rank = windows[0]
         return _like(x, _sizes(x, windows, True), x.dtype, _channels_last(x, rank), rank)
 
-    def pool_winners(x: Tensor, method: str, windows: list[int], params: list[float]) -> tuple[Tensor, Tensor]:
+    def pool_winners(
+        x: Tensor, method: str, windows: list[int], params: list[float], seed: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         rank, last = windows[0], _channels_last(x, windows[0])
         axes = (geometry.Axis(*windows[3 + 7 * i : 10 + 7 * i]) for i in range(3))
         dtype = winner_dtype(Windows(tuple(axes)))

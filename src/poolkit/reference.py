@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 
 from poolkit.geometry import Axis, Windows
-from poolkit.methods import COUNT_FIXED, COUNT_PADDED, METHODS, Step
+from poolkit.methods import COUNT_FIXED, COUNT_PADDED, KERNELS, Step
+from poolkit.methods.ranks import RULES
+from poolkit.philox import uniform
 
 
 def _positions(axis: Axis) -> tuple[list[list[int]], list[list[bool]], list[int]]:
@@ -27,8 +29,11 @@ def _positions(axis: Axis) -> tuple[list[list[int]], list[list[bool]], list[int]
 class Cells:
     """The cells of every window, along the last axis: `values` (0 where there is none), `mask`, and the `count`."""
 
-    def __init__(self, x: Tensor, windows: Windows, count: int = 0, divisor: int = 0) -> None:
+    def __init__(
+        self, x: Tensor, windows: Windows, count: int = 0, divisor: int = 0, seed: Tensor | None = None
+    ) -> None:
         rank = windows.rank
+        self.seed = seed
         tables = [_positions(axis) for axis in windows.axes]
         shape = windows.output_size
         mask = torch.ones((), dtype=torch.bool, device=x.device)
@@ -63,10 +68,13 @@ class Cells:
             return self.total() / self.count
         return torch.div(self.total(), self.count, rounding_mode="trunc")
 
+    def at(self, tap: Tensor) -> Tensor:
+        """The value of one cell of each window."""
+        return self.values.gather(-1, tap.unsqueeze(-1)).squeeze(-1)
+
     def winner(self, largest: bool) -> Tensor:
         """The tap that wins: the last NaN, else the first of the extreme values."""
         values = self.values.detach()
-        taps = torch.arange(values.shape[-1], device=values.device)
         nan = torch.isnan(values) & self.mask
         if values.is_floating_point():
             worst: float | int | bool = float("-inf") if largest else float("inf")
@@ -78,12 +86,98 @@ class Cells:
         if values.dtype == torch.bool:
             filled = filled.to(torch.uint8)
         best = filled.amax(-1, keepdim=True) if largest else filled.amin(-1, keepdim=True)
-        first = torch.where((filled == best) & self.mask, taps, len(taps)).amin(-1)
+        return self._last_nan_or(self._first((filled == best) & self.mask))
+
+    def _first(self, cells: Tensor) -> Tensor:
+        """The first tap of these cells of each window."""
+        taps = torch.arange(cells.shape[-1], device=cells.device)
+        return torch.where(cells, taps, len(taps) - 1).amin(-1)
+
+    def _last_nan_or(self, tap: Tensor) -> Tensor:
+        nan = torch.isnan(self.values.detach()) & self.mask
+        taps = torch.arange(nan.shape[-1], device=nan.device)
         last_nan = torch.where(nan, taps, -1).amax(-1)
-        return torch.where(last_nan >= 0, last_nan, first)
+        return torch.where(last_nan >= 0, last_nan, tap)
 
     def extreme(self, largest: bool) -> Tensor:
-        return self.values.gather(-1, self.winner(largest).unsqueeze(-1)).squeeze(-1)
+        return self.at(self.winner(largest))
+
+    def _order(self, descending: bool = False) -> Tensor:
+        """The taps in order of value, the padding last."""
+        values = self.values.detach()
+        if values.dtype == torch.bool:
+            values = values.to(torch.uint8)
+        if values.is_floating_point():
+            last: float | int = float("-inf") if descending else float("inf")
+        else:
+            last = torch.iinfo(values.dtype).min if descending else torch.iinfo(values.dtype).max
+        order = values.masked_fill(~self.mask, last).sort(dim=-1, descending=descending, stable=True).indices
+        # Padding may stand among cells that are as large as it: moved behind them.
+        outside = ~self.mask.expand_as(values).gather(-1, order)
+        return order.gather(-1, outside.to(torch.uint8).sort(dim=-1, stable=True).indices)
+
+    def _between(self, q: float) -> tuple[Tensor, Tensor]:
+        """How far from the smallest to the largest, as a rank and the rest."""
+        place = q * (self.mask.sum(-1) - 1).double()
+        return place.floor().long(), place - place.floor()
+
+    def _tap_of_rank(self, rank: Tensor) -> Tensor:
+        order = self._order()
+        return order.gather(-1, rank.expand(order.shape[:-1]).unsqueeze(-1)).squeeze(-1)
+
+    def ranked(self, q: float, rule: float) -> Tensor:
+        """The tap of the cell at q between the smallest and the largest: the first of its value, or the last NaN."""
+        rank, rest = self._between(q)
+        if rule == RULES["higher"]:
+            rank = rank + (rest > 0)
+        elif rule == RULES["nearest"]:
+            rank = rank + (rest > 0.5) + ((rest == 0.5) & (rank % 2 == 1))
+        chosen = self.at(self._tap_of_rank(rank)).detach().unsqueeze(-1)
+        return self._last_nan_or(self._first((self.values.detach() == chosen) & self.mask))
+
+    def between(self, q: float) -> Tensor:
+        """The mix of the two cells beside q."""
+        rank, rest = self._between(q)
+        low, high = self._tap_of_rank(rank), self._tap_of_rank(rank + (rest > 0))
+        low, high = self._last_nan_or(low), self._last_nan_or(high)
+        share = torch.where(rest > 0, rest, 0.5).to(self.values.dtype)  # both are one cell where rest is 0
+        return self.at(low) * (1 - share) + self.at(high) * share
+
+    def largest_mean(self, k: float) -> Tensor:
+        count = self.mask.sum(-1, keepdim=True).clamp(max=int(k))
+        ranks = torch.arange(self.values.shape[-1], device=self.values.device)
+        largest = self.values.gather(-1, self._order(descending=True)).masked_fill(ranks >= count, 0)
+        return largest.sum(-1) / count.squeeze(-1).to(largest.dtype)
+
+    def drawn(self) -> Tensor:
+        """The tap drawn with a probability in proportion to its positive part; any, where no cell is positive."""
+        weights = self.values.detach().clamp(min=0)
+        largest = weights.amax(-1, keepdim=True)
+        shares = torch.where(weights == largest, 1, weights / largest)
+        weights = torch.where(weights.sum(-1, keepdim=True).isinf(), shares, weights)
+        weights = torch.where(largest == 0, 1, weights).masked_fill(~self.mask, 0)
+        before = weights.cumsum(-1) - weights
+        assert self.seed is not None
+        shape = self.values.shape[:-1]
+        target = uniform(self.seed, shape, self.values.device).to(weights.dtype) * weights.sum(-1)
+        taken = (weights > 0) & (before <= target.unsqueeze(-1))
+        taps = torch.arange(weights.shape[-1], device=weights.device)
+        return self._last_nan_or(torch.where(taken, taps, 0).amax(-1))
+
+    def drawn_value(self) -> Tensor:
+        value = self.at(self.drawn())
+        positive = (self.values.detach() > 0).any(-1) | value.isnan()
+        return torch.where(positive, value, value - value.detach())
+
+    def positive_mean(self) -> Tensor:
+        parts = self.values.relu()
+        largest = parts.detach().amax(-1, keepdim=True)
+        # Dividing the largest out first keeps the squares in range; it cancels in every derivative.
+        settled = (largest == 0) | ~torch.isfinite(largest)
+        shares = parts / torch.where(settled, 1, largest)
+        total = shares.sum(-1, keepdim=True)
+        mean = largest * (shares * shares).sum(-1, keepdim=True) / torch.where(settled, 1, total)
+        return torch.where(settled, parts.amax(-1, keepdim=True), mean).squeeze(-1)
 
     def norm(self, p: float, mean: bool) -> Tensor:
         magnitude = self.values.abs()
@@ -105,21 +199,24 @@ def _widened(x: Tensor) -> Tensor:
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 
-def _formula(x: Tensor, windows: Windows, step: Step) -> Tensor:
-    method = METHODS[step.kernel]
-    result: Tensor = method.reference(Cells(x, windows, step.counting, step.divisor), *step.floats)
-    return result
+def pool(x: Tensor, windows: Windows, step: Step, seed: Tensor | None = None) -> Tensor:
+    """The pooled tensor by the kernel's formula."""
+    kernel = KERNELS[step.kernel]
+    cells = Cells(_widened(x), windows, step.counting, step.divisor, seed)
+    if kernel.reference is not None:
+        result: Tensor = kernel.reference(cells, *step.floats)
+    else:
+        assert kernel.winner is not None
+        result = cells.at(kernel.winner(cells, *step.floats))
+    return result.to(x.dtype)
 
 
-def pool(x: Tensor, windows: Windows, step: Step) -> Tensor:
-    """The pooled tensor by the method's formula."""
-    return _formula(_widened(x), windows, step).to(x.dtype)
-
-
-def winner_positions(x: Tensor, windows: Windows, step: Step) -> Tensor:
-    """Where in its plane each output of max or min pooling came from, as torch counts."""
-    cells = Cells(x, windows)
-    winner = cells.winner(largest=step.kernel != "min")
+def winner_positions(x: Tensor, windows: Windows, step: Step, seed: Tensor | None = None) -> Tensor:
+    """Where in its plane each output came from, as torch counts; for kernels that pick one cell of a window."""
+    cells = Cells(_widened(x), windows, seed=seed)
+    winner_of = KERNELS[step.kernel].winner
+    assert winner_of is not None
+    winner = winner_of(cells, *step.floats)
     return cells.position.expand_as(cells.values).gather(-1, winner.unsqueeze(-1)).squeeze(-1)
 
 

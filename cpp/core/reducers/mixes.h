@@ -1,4 +1,4 @@
-// Average and maximum added: scale * (average + max), in one pass.
+// Average and maximum added: a * average + b * max, in one pass.
 #pragma once
 
 #include "extrema.h"
@@ -18,9 +18,10 @@ struct MeanPlusMax {
 
   Best best;
   Total total;
-  Accumulator scale;
+  Accumulator a, b;
 
-  explicit MeanPlusMax(const Problem& problem) : best(problem), total(problem), scale(Accumulator(problem.param[0])) {}
+  explicit MeanPlusMax(const Problem& problem)
+      : best(problem), total(problem), a(Accumulator(problem.param[0])), b(Accumulator(problem.param[1])) {}
 
   template <class L>
   struct State {
@@ -36,12 +37,12 @@ struct MeanPlusMax {
     return {best.template lift<L>(x, offset), total.template lift<L>(x, offset)};
   }
   template <class L>
-  POOLKIT_INLINE State<L> combine(State<L> a, State<L> b) const {
-    return {best.template combine<L>(a.best, b.best), total.template combine<L>(a.total, b.total)};
+  POOLKIT_INLINE State<L> combine(State<L> s, State<L> t) const {
+    return {best.template combine<L>(s.best, t.best), total.template combine<L>(s.total, t.total)};
   }
   template <class L>
-  POOLKIT_INLINE State<L> append(State<L> a, State<L> b) const {
-    return {best.template append<L>(a.best, b.best), total.template append<L>(a.total, b.total)};
+  POOLKIT_INLINE State<L> append(State<L> s, State<L> t) const {
+    return {best.template append<L>(s.best, t.best), total.template append<L>(s.total, t.total)};
   }
   template <class L>
   POOLKIT_INLINE State<L> moved(State<L> s, typename L::Index by) const {
@@ -49,7 +50,7 @@ struct MeanPlusMax {
   }
   template <class L>
   POOLKIT_INLINE typename L::Value finish(State<L> s, typename L::Value count) const {
-    return scale * (total.template finish<L>(s.total, count) + s.best.value);
+    return a * total.template finish<L>(s.total, count) + b * s.best.value;
   }
   template <class L>
   POOLKIT_INLINE typename L::Index winner(State<L> s) const {
@@ -64,7 +65,7 @@ struct MeanPlusMax {
   template <class L>
   POOLKIT_INLINE Pull<L> prepare(typename L::Value g, typename L::Value, typename L::Index winner,
                                  typename L::Value count) const {
-    return {scale * g / count, scale * g, winner};
+    return {a * g / count, b * g, winner};
   }
   template <class L>
   POOLKIT_INLINE typename L::Value pull(typename L::Value, Pull<L> p, typename L::Index offset) const {

@@ -30,20 +30,25 @@ const char* refusal(const Problem& problem);
 // True if the method keeps the winner of each window (max, min, ...).
 bool has_winners(int method);
 
+// True if backward() computes this method's gradient.
+bool has_gradient(int method);
+
 // Bytes of one winner: the offset of the winning cell inside its window (indices() decodes it), in the
 // smallest unsigned type that holds min(kernel, in) - or the longest adaptive window - multiplied over
 // the axes: 1, 2 or 4.
 int winner_bytes(const Problem& problem);
 
-// y is [outer][out...][inner]; winners, if not null, has the shape of y and winner_bytes a cell.
-void forward(const Problem& problem, const void* x, void* y, void* winners, Parallel parallel);
+// y is [outer][out...][inner]; winners, if not null, has the shape of y and winner_bytes a cell. A method that draws
+// (kNeedsSeed) draws the same cells from the same seed, whatever the layout and the threads.
+void forward(const Problem& problem, const void* x, void* y, void* winners, Parallel parallel, uint64_t seed = 0);
 
 // grad_x is [outer][in...][inner] and is overwritten. x, y and winners are read where the method
-// needs them (see `needs`) and may be null otherwise.
+// needs them (see `needs`) and may be null otherwise. Of the method "stochastic_mean", grad_y comes divided by the
+// sum of the positive cells of each window.
 void backward(const Problem& problem, const void* grad_y, const void* x, const void* y, const void* winners,
               void* grad_x, Parallel parallel);
 
-enum Needs : int { kNeedsNothing = 0, kNeedsX = 1, kNeedsY = 2, kNeedsWinners = 4 };
+enum Needs : int { kNeedsNothing = 0, kNeedsX = 1, kNeedsY = 2, kNeedsWinners = 4, kNeedsSeed = 8 };
 int needs(int method);
 
 // Winners as flat positions inside the [depth][height][width] volume of their plane, as torch counts.

@@ -45,6 +45,7 @@ DTYPE = Param(
     "converts the input first; integer inputs other than int64 need it",
     lambda value: True,
     "a torch dtype or None",
+    keyword_only=True,
 )
 
 

@@ -24,8 +24,16 @@ class Cells(Protocol):
 
     def total(self) -> Any: ...
     def average(self) -> Any: ...
+    def at(self, tap: Any) -> Any: ...
+    def winner(self, largest: bool) -> Any: ...
     def extreme(self, largest: bool) -> Any: ...
     def norm(self, p: float, mean: bool) -> Any: ...
+    def ranked(self, q: float, rule: float) -> Any: ...
+    def between(self, q: float) -> Any: ...
+    def largest_mean(self, k: float) -> Any: ...
+    def drawn(self) -> Any: ...
+    def drawn_value(self) -> Any: ...
+    def positive_mean(self) -> Any: ...
 
 
 class Step(NamedTuple):
@@ -36,6 +44,25 @@ class Step(NamedTuple):
     counting: int = COUNT_VALID
     divisor: int = 0
     magnitude: bool = False  # pools |x|
+
+
+#: What a gradient needs: nothing but the windows; the winners; input and output; these with the sum of the positive
+#: cells, which is computed again; or the formula, as no kernel computes it.
+Gradient = Literal["linear", "winner", "linear+winner", "input", "weights", "formula"]
+Integers = Literal["all", "int64", "none"]
+
+
+class Kernel(NamedTuple):
+    """What one run over the windows computes."""
+
+    name: str
+    #: The value of each window, from gathered cells and the step's floats: the fallback where no kernel runs.
+    reference: Callable[..., Any] | None
+    gradient: Gradient
+    integers: Integers = "none"
+    #: The tap of the one cell that gives the value, from the same: `reference` takes that cell if it is None.
+    winner: Callable[..., Any] | None = None
+    draws: bool = False  # one random number a window, from a seed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +76,7 @@ class Param:
     check: Callable[[Any], bool]
     allowed: str
     leading: bool = False  # stands before the geometry, as torch's norm_type does
+    keyword_only: bool = False
 
     def checked(self, value: Any) -> Any:
         try:
@@ -85,14 +113,22 @@ class Method:
     title: str
     formula: str
     summary: str
-    #: The value of each window, from gathered cells and the step's floats: the fallback where no kernel runs.
-    reference: Callable[..., Any]
-    #: What a gradient needs: nothing but the windows, the winners, or the input and the output.
-    gradient: Literal["linear", "winner", "linear+winner", "input"]
     steps: Callable[[Mapping[str, Any], bool], tuple[Step, ...]]
+    #: The kernel of the method's own name, as :class:`Kernel` says; a method that runs others' has none.
+    reference: Callable[..., Any] | None = None
+    gradient: Gradient = "formula"
+    winner: Callable[..., Any] | None = None
+    integers: Integers = "none"
+    draws: bool = False
+    #: Kernels beside that one.
+    kernels: tuple[Kernel, ...] = ()
     params: tuple[Param, ...] = ()
     returns_indices: bool = False
-    integers: Literal["all", "int64", "none"] = "none"
+    #: Whether each plane takes the result of one of two steps, drawn: from the parameters and the sizes before the
+    #: spatial ones, the shape of the draw and the probability of the first step.
+    choice: Callable[[Mapping[str, Any], tuple[int, ...]], tuple[tuple[int, ...], float]] | None = None
+    #: Why an input must be refused, or None.
+    refusal: Callable[[Mapping[str, Any], Any], str | None] | None = None
     #: Positional order after `input`, where torch's differs from the default one.
     order: tuple[str, ...] = ()
     module_order: tuple[str, ...] = ()
@@ -112,6 +148,26 @@ class Method:
     @property
     def leading(self) -> tuple[Param, ...]:
         return tuple(p for p in self.params if p.leading)
+
+    @property
+    def own_kernels(self) -> tuple[Kernel, ...]:
+        if self.reference is None and self.winner is None:
+            return self.kernels
+        own = Kernel(self.name, self.reference, self.gradient, self.integers, self.winner, self.draws)
+        return (own, *self.kernels)
+
+    def without_indices(self, name: str) -> str:
+        """What is wrong with asking for indices of a result that is not one cell's."""
+        return f"{name}(): return_indices must be False where the value is not that of one cell, but got True"
+
+    @property
+    def trains(self) -> bool:
+        """Whether training draws, and evaluation does not."""
+        return any(p.name == "training" for p in self.params)
+
+    def named(self, values: tuple[Any, ...]) -> dict[str, Any]:
+        """The parameters by their names."""
+        return dict(zip((p.name for p in self.params), values, strict=True))
 
     @property
     def trailing(self) -> tuple[Param, ...]:

@@ -1,0 +1,150 @@
+// Quantiles (the median is one) and the mean of the largest. NaN wins over every number; of equals the first.
+#pragma once
+
+#include "extrema.h"
+#include "sorting.h"
+
+namespace poolkit::POOLKIT_ISA_NAMESPACE {
+namespace {
+
+template <class T, bool with_winners>
+struct RankAccumulator {
+  using type = typename Storage<T>::Accumulator;
+};
+template <class T>
+struct RankAccumulator<T, true> {
+  using type = typename WinnerStorage<T>::Accumulator;
+};
+
+// No parameter leads out of a window.
+inline double fraction(double q) { return q > 0 && q <= 1 ? q : 0; }
+
+// The cell at q of the way from the smallest to the largest. Where that lies between two, the lower, the higher or the
+// nearest (of two as near, that of even rank).
+template <class T, bool with_winners>
+struct QuantileCell {
+  using Accumulator = typename RankAccumulator<T, with_winners>::type;
+  static constexpr bool kSelects = true, kDraws = false, kWinners = with_winners, kLinear = false, kSupported = true;
+  enum Rule { kLower, kHigher, kNearest };
+
+  double q;
+  Rule rule;
+
+  explicit QuantileCell(const Problem& problem)
+      : q(fraction(problem.param[0])),
+        rule(problem.param[1] == 0 ? kLower : problem.param[1] == 1 ? kHigher : kNearest) {}
+
+  int64_t rank(int64_t n) const {
+    const double position = q * double(n - 1);
+    const int64_t below = int64_t(position);
+    const double rest = position - double(below);
+    if (rule == kLower || rest == 0) return below;
+    if (rule == kHigher || rest > 0.5) return below + 1;
+    return rest < 0.5 ? below : below + (below & 1);
+  }
+
+  template <class L>
+  POOLKIT_INLINE Chosen<L> choose(const Window<L>& window) const {
+    const typename L::Value value = Ranked<L>(window).at(rank(window.n));
+    Chosen<L> chosen{value, {}};
+    if constexpr (with_winners) chosen.winner = first_equal(window, value);
+    if (has_nan(window)) let_nan_win(window, chosen);
+    return chosen;
+  }
+};
+
+// The same, interpolated between the two cells.
+template <class T>
+struct QuantileBetween {
+  using Accumulator = typename Storage<T>::Accumulator;
+  static constexpr bool kSelects = true, kDraws = false, kWinners = false, kLinear = false, kSupported = kIsFloat<T>;
+
+  double q;
+
+  explicit QuantileBetween(const Problem& problem) : q(fraction(problem.param[0])) {}
+
+  template <class L>
+  POOLKIT_INLINE Chosen<L> choose(const Window<L>& window) const {
+    const double position = q * double(window.n - 1);
+    const int64_t below = int64_t(position);
+    const double rest = position - double(below);
+    Ranked<L> ranked(window);
+    Chosen<L> chosen{};
+    if (rest == 0) {
+      chosen.value = ranked.at(below);
+    } else {
+      const bool small = ranked.is_small();
+      if (small) ranked.sort_all();
+      const typename L::Value low = small ? window.spare[below] : ranked.at(below);
+      const typename L::Value high = small ? window.spare[below + 1] : ranked.at(below + 1);
+      chosen.value = low * Accumulator(1 - rest) + high * Accumulator(rest);
+    }
+    if (has_nan(window)) let_nan_win(window, chosen);
+    return chosen;
+  }
+};
+
+// The mean of the k largest, or of all where a window has fewer.
+template <class T>
+struct LargestMean {
+  using Accumulator = typename Storage<T>::Accumulator;
+  static constexpr bool kSelects = true, kDraws = false, kWinners = false, kLinear = false, kSupported = kIsFloat<T>;
+
+  int64_t most;
+
+  explicit LargestMean(const Problem& problem)
+      : most(problem.param[0] >= 1 && problem.param[0] < 0x1p62 ? int64_t(problem.param[0]) : 1) {}
+
+  template <class L>
+  POOLKIT_INLINE Chosen<L> choose(const Window<L>& window) const {
+    using V = typename L::Value;
+    const int64_t n = window.n, k = most < n ? most : n;
+    Ranked<L> ranked(window);
+    V sum{};
+    if (ranked.is_small()) {
+      const V* sorted = ranked.sort_all();
+      for (int64_t t = n - 1; t >= n - k; --t) sum = sum + sorted[t];
+    } else {
+      // Those above the k-th largest, and as many times that one as are left.
+      const V edge = ranked.at(n - k);
+      typename L::Index left = L::splat_index(typename L::Int(k));
+      for (int64_t begin = 0; begin < n; begin += kSumCells) {
+        V part{};
+        for (int64_t t = begin; t < n && t < begin + kSumCells; ++t) {
+          const V cell = window.cells[t];
+          part = part + (cell > edge ? cell : V{});
+          left = cell > edge ? left - 1 : left;
+        }
+        sum = sum + part;
+      }
+      sum = sum + numbers<L>(left) * edge;
+    }
+    Chosen<L> chosen{sum / L::splat(Accumulator(k)), {}};
+    if (has_nan(window)) let_nan_win(window, chosen);
+    return chosen;
+  }
+};
+
+struct Quantile {
+  static constexpr int kNeeds = kNeedsWinners;
+  static constexpr bool kScatters = true;
+  template <class T, bool with_winners>
+  using Reducer = QuantileCell<T, with_winners>;
+};
+
+struct QuantileLinear {
+  static constexpr int kNeeds = kNeedsNothing;
+  static constexpr bool kScatters = false;
+  template <class T, bool>
+  using Reducer = QuantileBetween<T>;
+};
+
+struct TopKMean {
+  static constexpr int kNeeds = kNeedsNothing;
+  static constexpr bool kScatters = false;
+  template <class T, bool>
+  using Reducer = LargestMean<T>;
+};
+
+}  // namespace
+}  // namespace poolkit::POOLKIT_ISA_NAMESPACE

@@ -1,0 +1,98 @@
+// What a selector is: a method that needs all cells of a window at once (walkers/windows.h), where a reducer takes
+// them one by one. A small object made from the problem's parameters, written once for any lane family L:
+//
+//   Accumulator, kSupported, kWinners, kLinear   as a reducer's (reducer.h)
+//   kSelects                                     it is a selector
+//   kDraws                                       it reads one random number a window
+//   choose<L>(window)                            the result of a window, with the offset of its cell (kWinners)
+#pragma once
+
+#include "reducer.h"
+
+namespace poolkit::POOLKIT_ISA_NAMESPACE {
+namespace {
+
+template <class Method>
+constexpr bool kSelects = requires { requires Method::kSelects; };
+
+// The cells of a window in row-major order, one vector a cell.
+template <class L>
+struct Window {
+  const typename L::Value* cells;
+  const int64_t* offsets;  // of the cells, ascending
+  int64_t n;
+  typename L::Value* spare;   // room for n vectors more
+  typename L::Value uniform;  // in [0, 1), where the method draws
+};
+
+template <class L>
+struct Chosen {
+  typename L::Value value;
+  typename L::Index winner;
+};
+
+template <class L>
+using Mask = decltype(typename L::Value{} == typename L::Value{});
+
+template <class L>
+POOLKIT_INLINE bool any(const Mask<L>& mask) {
+  if constexpr (L::lanes == 1) {
+    return mask;
+  } else {
+    uint64_t words[sizeof(mask) / 8];
+    __builtin_memcpy(words, &mask, sizeof(mask));
+    uint64_t all = 0;
+    for (const uint64_t word : words) all |= word;
+    return all != 0;
+  }
+}
+
+template <class L>
+POOLKIT_INLINE typename L::Index offset_of(const Window<L>& window, int64_t t) {
+  return L::splat_index(typename L::Int(window.offsets[t]));
+}
+
+constexpr int64_t kSumCells = 128;  // long sums are cut into parts, whose rounding errors do not add up
+
+// Integers as numbers of the accumulator type.
+template <class L>
+POOLKIT_INLINE typename L::Value numbers(typename L::Index i) {
+  if constexpr (L::lanes == 1) {
+    return typename L::Value(i);
+  } else {
+    return __builtin_convertvector(i, typename L::Value);
+  }
+}
+
+// The first cell of this value.
+template <class L>
+POOLKIT_INLINE typename L::Index first_equal(const Window<L>& window, typename L::Value value) {
+  typename L::Index winner = offset_of(window, window.n - 1);
+  for (int64_t t = window.n - 2; t >= 0; --t) winner = window.cells[t] == value ? offset_of(window, t) : winner;
+  return winner;
+}
+
+// NaN wins over every number, the last NaN over the others.
+template <class L>
+POOLKIT_INLINE void let_nan_win(const Window<L>& window, Chosen<L>& chosen) {
+  if constexpr (kIsFloat<typename L::Scalar>) {
+    for (int64_t t = 0; t < window.n; ++t) {
+      const typename L::Value cell = window.cells[t];
+      chosen.winner = cell != cell ? offset_of(window, t) : chosen.winner;
+      chosen.value = cell != cell ? cell : chosen.value;
+    }
+  }
+}
+
+template <class L>
+POOLKIT_INLINE bool has_nan(const Window<L>& window) {
+  if constexpr (kIsFloat<typename L::Scalar>) {
+    Mask<L> nan = window.cells[0] != window.cells[0];
+    for (int64_t t = 1; t < window.n; ++t) nan = nan | (window.cells[t] != window.cells[t]);
+    return any<L>(nan);
+  }
+  return false;
+}
+
+}  // namespace
+}  // namespace poolkit::POOLKIT_ISA_NAMESPACE

@@ -1,0 +1,123 @@
+"""Methods that order the cells of a window: median, quantile, mean of the largest."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Mapping
+from typing import Any
+
+from poolkit.methods.method import REQUIRED, Kernel, Method, Param, Step
+
+#: The cell that stands for a place between two, as the kernels number the rules.
+RULES = {"lower": 0.0, "higher": 1.0, "nearest": 2.0}
+
+
+def _is_fraction(value: Any) -> bool:
+    if isinstance(value, str | bytes | bool):
+        raise TypeError
+    return 0 <= float(value) <= 1
+
+
+def _is_count(value: Any) -> bool:
+    if isinstance(value, bool):
+        raise TypeError
+    return 1 <= operator.index(value) < 2**31
+
+
+EVEN = Param(
+    "even",
+    "str",
+    "lower",
+    "which of the two middle cells of an even number is taken, or their mean",
+    lambda v: v in ("lower", "higher", "mean"),
+    "'lower', 'higher' or 'mean'",
+)
+Q = Param(
+    "q",
+    "float",
+    REQUIRED,
+    "how far from the smallest cell to the largest",
+    _is_fraction,
+    "a number from 0 to 1",
+    leading=True,
+)
+INTERPOLATION = Param(
+    "interpolation",
+    "str",
+    "linear",
+    "what is taken between two cells: the 'lower', the 'higher', the 'nearest', or their 'linear' mix",
+    lambda v: v in (*RULES, "linear"),
+    "'linear', 'lower', 'higher' or 'nearest'",
+)
+K = Param("k", "int", REQUIRED, "how many of the largest cells", _is_count, "an int > 0", leading=True)
+
+
+def _quantile(q: float, rule: str) -> tuple[Step, ...]:
+    if rule == "linear":
+        return (Step("quantile_linear", (q,)),)
+    return (Step("quantile", (q, RULES[rule])),)
+
+
+def _median(params: Mapping[str, Any], named_padding: bool) -> tuple[Step, ...]:
+    return _quantile(0.5, "linear" if params["even"] == "mean" else params["even"])
+
+
+MEDIAN = Method(
+    name="median",
+    class_name="Median",
+    title="Median pooling",
+    formula="y = the middle one of the window's cells in order of size",
+    summary="Padding is left out. Of an even number of cells the lower middle one is taken unless `even` says "
+    "otherwise. NaN wins; of equals the first in row-major order.",
+    steps=_median,
+    params=(EVEN,),
+    returns_indices=True,
+    integers="all",
+    cite="Tukey, Exploratory Data Analysis, 1977; Huang, Yang and Tang, A fast two-dimensional median filtering "
+    "algorithm, IEEE TASSP 1979",
+    see=("quantile", "top_k_mean", "avg"),
+    samples=({}, {"even": "higher"}, {"even": "mean"}),
+    invalid=({"even": "middle"}, {"even": 2}),
+)
+
+QUANTILE = Method(
+    name="quantile",
+    class_name="Quantile",
+    title="Quantile pooling",
+    formula="y = the cell at q of the way from the smallest to the largest of the window",
+    summary="Padding is left out. q=0 is min pooling, 0.5 median pooling, 1 max pooling; between two cells "
+    "`interpolation` decides, as in torch.quantile. NaN wins; of equals the first in row-major order.",
+    winner=lambda cells, q, rule: cells.ranked(q, rule),
+    gradient="winner",
+    kernels=(Kernel("quantile_linear", lambda cells, q: cells.between(q), "formula"),),
+    steps=lambda params, named: _quantile(float(params["q"]), params["interpolation"]),
+    params=(Q, INTERPOLATION),
+    returns_indices=True,
+    integers="all",
+    cite="Hyndman and Fan, Sample quantiles in statistical packages, The American Statistician 1996 (type 7)",
+    see=("median", "max", "min"),
+    samples=(
+        {"q": 0.25, "interpolation": "nearest"},
+        {"q": 0.9, "interpolation": "lower"},
+        {"q": 0.3, "interpolation": "higher"},
+        {"q": 0.7},
+    ),
+    invalid=({"q": 1.5}, {"q": -0.1}, {"q": math.nan}, {"q": "0.5"}, {"q": 0.5, "interpolation": "midpoint"}),
+)
+
+TOP_K_MEAN = Method(
+    name="top_k_mean",
+    class_name="TopKMean",
+    title="Top-k mean pooling",
+    formula="y = (sum of the k largest cells of the window) / k",
+    summary="Padding is left out; a window of fewer than k cells gives the mean of all. k=1 is max pooling. NaN wins.",
+    reference=lambda cells, k: cells.largest_mean(k),
+    steps=lambda params, named: (Step("top_k_mean", (float(params["k"]),)),),
+    params=(K,),
+    cite="Shi, Ye and Wu, Rank-based pooling for deep convolutional neural networks, Neural Networks 2016 (RAP); "
+    "Durand, Thome and Cord, WELDON, CVPR 2016",
+    see=("max", "avg", "quantile"),
+    samples=({"k": 2}, {"k": 1}, {"k": 5}),
+    invalid=({"k": 0}, {"k": -1}, {"k": 1.5}, {"k": "2"}),
+)
