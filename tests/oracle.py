@@ -141,6 +141,19 @@ def _avg_max(
     return [Part(scale * (avg.value + largest.value), scale * (avg.slope + largest.slope))]
 
 
+def _soft(values: Array, padded: int, temperature: float = 1.0, grad: str = "exact") -> list[Part]:
+    size, top = len(values), np.max(values)
+    if np.isnan(values).any():
+        return [Part(math.nan, np.full(size, math.nan))]
+    weights = np.array([1.0 if value == top else math.exp((value - top) / temperature) for value in values])
+    weights /= weights.sum()
+    value = sum(weight * value for weight, value in zip(weights, values, strict=True) if weight > 0)
+    if math.isinf(value):
+        return [Part(value, np.full(size, math.nan))]
+    tilt = (values - value) / temperature if grad == "exact" else np.zeros(size)
+    return [Part(value, np.where(weights > 0, weights * (1 + tilt), 0))]
+
+
 def _mixed(
     values: Array,
     padded: int,
@@ -223,6 +236,7 @@ RULES: dict[str, Callable[..., list[Part]]] = {
     "sum": _sum,
     "lp": _lp,
     "power_avg": _power_avg,
+    "soft": _soft,
     "avg_max": _avg_max,
     "mixed": _mixed,
     "stochastic": _stochastic,

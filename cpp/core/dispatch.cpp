@@ -150,6 +150,7 @@ void run(const Job<Call>& job, const Tiling& tiling, Parallel parallel) {
 
 BackwardWalker backward_walker(const Problem& p, Problem* adjoint) {
   static const int sum = find_method("sum");
+  if (methods[p.method].shares) return BackwardWalker::shares;
   const Plan& plan = plan_for(p);
   if (methods[p.method].linear) {
     switch (find_adjoint(plan, p, sum, adjoint)) {
@@ -167,6 +168,7 @@ const char* walker_name(BackwardWalker walker) {
   switch (walker) {
     case BackwardWalker::sum: return "forward of the gradients";
     case BackwardWalker::spread: return "forward of the divided gradients";
+    case BackwardWalker::shares: return "whole windows";
     case BackwardWalker::expand: return "expand";
     case BackwardWalker::scatter: return "scatter";
     default: return "gather";
@@ -192,7 +194,7 @@ int method_count() { return kMethods; }
 const char* method_name(int method) { return methods[method].name; }
 int needs(int method) { return methods[method].needs; }
 bool has_winners(int method) { return (needs(method) & kNeedsWinners) != 0; }
-bool has_gradient(int method) { return !methods[method].selects || has_winners(method); }
+bool has_gradient(int method) { return !methods[method].selects || methods[method].shares || has_winners(method); }
 
 Problem make_problem(int method, DType dtype, int64_t outer, int64_t inner, const int64_t* windows,
                      const double* params, int n_params) {
@@ -255,10 +257,12 @@ void backward(const Problem& p, const void* grad_y, const void* x, const void* y
   const BackwardWalker walker = backward_walker(p, &adjoint);
   if (walker == BackwardWalker::sum) return forward(adjoint, grad_y, grad_x, nullptr, parallel);
   const Plan& plan = plan_for(p);
-  BackwardCall call{&plan, grad_y, x, y, winners, grad_x, nullptr};
+  const void* x_end = x == nullptr ? nullptr : static_cast<const char*>(x) + cells * size_of(p.dtype);
+  BackwardCall call{&plan, grad_y, x, y, winners, grad_x, x_end, nullptr};
   if (walker == BackwardWalker::spread) call.adjoint = &plan_for(adjoint);
   const Tiling& tiling = walker == BackwardWalker::expand    ? plan.expand
                          : walker == BackwardWalker::scatter ? plan.scatter
+                         : walker == BackwardWalker::shares  ? plan.scatter
                          : walker == BackwardWalker::spread  ? call.adjoint->forward
                                                              : plan.backward;
   run(Job<BackwardCall>{call, kernels_for(p.dtype).backward(p.method, walker)}, tiling, parallel);

@@ -1,5 +1,6 @@
-// Powers of float lanes. They are computed in double lanes, whose errors (below 2^-38) vanish when the result is rounded:
-// within 0.51 units in the last place, the same bits on every instruction set. Polynomials are minimax fits.
+// Powers and exponentials of lanes. Those of floats are computed in double lanes, whose errors (below 2^-38) vanish
+// when the result is rounded: within 0.51 units in the last place, the same bits on every instruction set. Polynomials
+// are minimax fits. Those of doubles come from the C library.
 #pragma once
 
 #include "simd.h"
@@ -52,13 +53,40 @@ struct DoubleLanes {
     return bit_cast<Value>(bit_cast<Bits>(p) + (bit_cast<Bits>(shifted) << 52));
   }
 
-  static Value power(Value x, double exponent) {
-    Value t = log(x) * splat(exponent);
-    t = t > splat(700) ? splat(700) : t;
-    t = t < splat(-700) ? splat(-700) : t;
-    return exp(t);
+  // The same for all numbers: what lies beyond overflows or vanishes as a float in any case.
+  static Value bounded_exp(Value x) {
+    x = x > splat(700) ? splat(700) : x;
+    x = x < splat(-700) ? splat(-700) : x;
+    return exp(x);
   }
+
+  static Value power(Value x, double exponent) { return bounded_exp(log(x) * splat(exponent)); }
 };
+
+// e^x; NaN stays NaN.
+template <class L>
+POOLKIT_INLINE typename L::Value exponential(typename L::Value x) {
+  if constexpr (kSame<typename L::Scalar, double>) {
+    return each_lane<L>(x, [](double v) { return __builtin_exp(v); });
+  } else if constexpr (L::lanes == 1) {
+    using Two = typename VectorOf<float, 8>::type;
+    using D = DoubleLanes<16>;
+    if (x != x) return x;
+    return __builtin_convertvector(D::bounded_exp(D::splat(x)), Two)[0];
+  } else {
+    constexpr int half_bytes = sizeof(x) / 2;
+    using Half = typename VectorOf<float, half_bytes>::type;
+    using D = DoubleLanes<sizeof(x)>;
+    Half halves[2];
+    __builtin_memcpy(halves, &x, sizeof(x));
+    for (Half& half : halves) {
+      half = __builtin_convertvector(D::bounded_exp(__builtin_convertvector(half, typename D::Value)), Half);
+    }
+    typename L::Value result;
+    __builtin_memcpy(&result, halves, sizeof(x));
+    return x != x ? x : result;
+  }
+}
 
 // x^p of magnitudes; NaN stays NaN.
 template <class L>

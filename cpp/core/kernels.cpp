@@ -8,6 +8,7 @@
 #include "walkers/expand.h"
 #include "walkers/forward.h"
 #include "walkers/scatter.h"
+#include "walkers/shares.h"
 #include "walkers/spread.h"
 #include "walkers/windows.h"
 
@@ -88,6 +89,8 @@ BackwardKernel backward_of(BackwardWalker walker) {
     // The gradient goes to the winner, however it was found.
     if constexpr (kHasWinners<Method>) {
       return backward_of<Max>(walker);
+    } else if constexpr (kShares<R> && kSame<T, typename R::Accumulator>) {
+      return run_shares<T, typename Method::template Reducer<T, false>>;
     } else {
       return nullptr;
     }

@@ -21,6 +21,7 @@ struct BackwardCall {
   const Plan* plan;
   const void *grad_y, *x, *y, *winners;
   void* grad_x;
+  const void* x_end;    // of x, as in the forward direction
   const Plan* adjoint;  // of the sum of the gradients around each input, for `spread`
 };
 
@@ -44,6 +45,7 @@ struct MethodInfo {
   bool scatters;  // each output hands its gradient to one winner
   bool linear;    // the gradient is a weight of the window alone
   bool selects;   // it looks at all cells of a window at once
+  bool shares;    // and shares the gradient among them
 };
 
 extern const MethodInfo methods[];

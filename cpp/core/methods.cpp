@@ -6,9 +6,13 @@
 namespace poolkit {
 
 const MethodInfo methods[] = {
-#define POOLKIT_INFO(name, Method)                                                                           \
-  {#name, traits::Method::kNeeds, traits::Method::kScatters, traits::Method::Reducer<float, false>::kLinear, \
-   traits::kSelects<traits::Method::Reducer<float, false>>},
+#define POOLKIT_INFO(name, Method)                          \
+  {#name,                                                   \
+   traits::Method::kNeeds,                                  \
+   traits::Method::kScatters,                               \
+   traits::Method::Reducer<float, false>::kLinear,          \
+   traits::kSelects<traits::Method::Reducer<float, false>>, \
+   traits::kShares<traits::Method::Reducer<float, false>>},
     POOLKIT_REDUCERS(POOLKIT_INFO)
 #undef POOLKIT_INFO
 };

@@ -31,8 +31,9 @@ struct Tiling {
 
 // Backward: each input gathers from the outputs that cover it; each output adds to its one winner; where windows
 // do not overlap, each output writes its own cells; or the gradients around each input are summed by the forward
-// walker, each divided by its window's divisor before where these differ.
-enum class BackwardWalker : int { gather, scatter, expand, sum, spread };
+// walker, each divided by its window's divisor before where these differ; or each output shares its gradient by
+// weights.
+enum class BackwardWalker : int { gather, scatter, expand, sum, spread, shares };
 
 struct Plan {
   Problem problem;

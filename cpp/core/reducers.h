@@ -7,6 +7,7 @@
 #include "reducers/mixes.h"
 #include "reducers/norms.h"
 #include "reducers/ranks.h"
+#include "reducers/softmax.h"
 
 #define POOLKIT_REDUCERS(REDUCER)          \
   REDUCER(max, Max)                        \
@@ -20,4 +21,5 @@
   REDUCER(quantile_linear, QuantileLinear) \
   REDUCER(top_k_mean, TopKMean)            \
   REDUCER(stochastic, Stochastic)          \
-  REDUCER(stochastic_mean, StochasticMean)
+  REDUCER(stochastic_mean, StochasticMean) \
+  REDUCER(soft, Soft)

@@ -114,6 +114,8 @@ class _Pool(torch.autograd.Function):
         y = _pool(x, step.kernel, packed, step.floats)
         if gradient in ("input", "weights"):
             ctx.save_for_backward(x, y)
+        elif gradient == "shares":
+            ctx.save_for_backward(x)
         return y, None
 
     @staticmethod
@@ -125,6 +127,8 @@ class _Pool(torch.autograd.Function):
             return _differentiable_backward(ctx, grad), None, None, None, None
         x = y = winners = None
         gradient = KERNELS[ctx.step.kernel].gradient
+        if gradient == "shares":
+            return _shared_backward(ctx, grad, *ctx.saved_tensors), None, None, None, None
         if gradient == "weights":
             return _weighted_backward(ctx, grad, *ctx.saved_tensors), None, None, None, None
         if gradient == "input":
@@ -140,7 +144,7 @@ def _differentiable_backward(ctx: Any, grad: Tensor) -> Tensor:
     """The same gradient by operations that autograd can differentiate again."""
     windows, step = ctx.windows, ctx.step
     gradient = KERNELS[step.kernel].gradient
-    if gradient in ("input", "weights"):
+    if gradient in ("input", "weights", "shares"):
         return reference.adjoint(grad, ctx.saved_tensors[0], windows, step)
     of_average, of_winner = step.floats if gradient == "linear+winner" else (1, 1)
     result = torch.zeros((), dtype=grad.dtype, device=grad.device)
@@ -153,6 +157,15 @@ def _differentiable_backward(ctx: Any, grad: Tensor) -> Tensor:
         adjoint = reference.adjoint(grad, zeros, windows, step._replace(kernel=kernel, floats=()))
         result = result + of_average * adjoint
     return result
+
+
+def _shared_backward(ctx: Any, grad: Tensor, x: Tensor) -> Tensor:
+    """The gradient that the windows share among their cells; shares are added up in the type they come in."""
+    step, dtype = ctx.step, grad.dtype
+    if dtype in (torch.float16, torch.bfloat16):
+        grad, x = grad.float(), x.float()
+    result = _pool_backward(grad, x, None, None, step.kernel, ctx.packed, step.floats, ctx.channels_last)
+    return cast(Tensor, result.to(dtype))
 
 
 def _weighted_backward(ctx: Any, grad: Tensor, x: Tensor, y: Tensor) -> Tensor:

@@ -179,6 +179,18 @@ class Cells:
         mean = largest * (shares * shares).sum(-1, keepdim=True) / torch.where(settled, 1, total)
         return torch.where(settled, parts.amax(-1, keepdim=True), mean).squeeze(-1)
 
+    def soft_mean(self, temperature: float, constant_weights: bool) -> Tensor:
+        largest = self.values.detach().masked_fill(~self.mask, float("-inf")).amax(-1, keepdim=True)
+        # The largest stands for itself: infinity less infinity is no number. Their derivatives stay.
+        top = self.values.detach() == largest
+        relative = torch.where(top, self.values - self.values.detach(), self.values - largest)
+        relative = relative.masked_fill(top & ~largest.isfinite(), 0) / temperature
+        weights = relative.exp() * self.mask
+        if constant_weights:
+            weights = weights.detach()
+        parts = torch.where(weights == 0, 0, weights * self.values)
+        return parts.sum(-1) / weights.sum(-1)
+
     def norm(self, p: float, mean: bool) -> Tensor:
         magnitude = self.values.abs()
         largest = magnitude.detach().amax(-1, keepdim=True)

@@ -28,7 +28,11 @@ struct Norm {
   Exponent exponent;
 
   explicit Norm(const Problem& problem)
-      : p(problem.param[0]), exponent(p == 1 ? kOne : p == 2 ? kTwo : p == 3 ? kThree : kAny) {
+      : p(problem.param[0]),
+        exponent(p == 1   ? kOne
+                 : p == 2 ? kTwo
+                 : p == 3 ? kThree
+                          : kAny) {
     // Sums of powers between these bounds lost nothing to overflow or underflow.
     constexpr double limit = sizeof(Accumulator) == 4 ? 1e25 : 1e250;
     low = __builtin_pow(limit, -1 / p);

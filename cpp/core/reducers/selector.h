@@ -5,6 +5,7 @@
 //   kSelects                                     it is a selector
 //   kDraws                                       it reads one random number a window
 //   choose<L>(window)                            the result of a window, with the offset of its cell (kWinners)
+//   share<L>(window, gradient)                   (kShares) leaves in window.spare what each cell gets of the gradient
 #pragma once
 
 #include "reducer.h"
@@ -14,6 +15,9 @@ namespace {
 
 template <class Method>
 constexpr bool kSelects = requires { requires Method::kSelects; };
+
+template <class S>
+constexpr bool kShares = requires { requires S::kShares; };
 
 // The cells of a window in row-major order, one vector a cell.
 template <class L>

@@ -50,7 +50,7 @@ class Spread {
       const auto start =
           reinterpret_cast<uintptr_t>(quotients_) - size_t((plane * height_.out + low) * row_) * sizeof(T);
       const T* last = quotients_ + ((count - 1) * height_.out + high - low) * row_;
-      const ForwardCall sum{&sums_, reinterpret_cast<const T*>(start), call_.grad_x, nullptr, last};
+      const ForwardCall sum{&sums_, reinterpret_cast<const T*>(start), call_.grad_x, nullptr, last, 0, 1, 1};
       run_forward<T, R>(sum, unit, stop, scratch_);
     }
   }

@@ -20,9 +20,11 @@ from poolkit.methods.method import (
 from poolkit.methods.mixes import AVG_MAX, MIXED
 from poolkit.methods.norms import LP, POWER_AVG
 from poolkit.methods.ranks import MEDIAN, QUANTILE, TOP_K_MEAN
+from poolkit.methods.softmax import SOFT
 
 METHODS: dict[str, Method] = {
-    m.name: m for m in (MAX, MIN, AVG, SUM, LP, POWER_AVG, AVG_MAX, MIXED, STOCHASTIC, MEDIAN, QUANTILE, TOP_K_MEAN)
+    m.name: m
+    for m in (MAX, MIN, AVG, SUM, LP, POWER_AVG, AVG_MAX, SOFT, MIXED, STOCHASTIC, MEDIAN, QUANTILE, TOP_K_MEAN)
 }
 
 #: What the methods run, by the names that steps use.
