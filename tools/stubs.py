@@ -1,4 +1,4 @@
-"""Writes the type stubs of the functions and modules that are generated from the table.
+"""Writes the type stubs of the functions and modules, from the tables of methods and layers.
 
 python tools/stubs.py           write src/poolkit/functional.pyi, nn.pyi and numpy.pyi
 python tools/stubs.py --check   exit with 1 if they are not up to date
@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import pathlib
 import sys
+from collections.abc import Callable
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "src"))
 
 from poolkit._signatures import NUMPY_ARGUMENTS, RANKS, Function, arguments_of, functions, signature  # noqa: E402
-from poolkit.methods import METHODS  # noqa: E402
+from poolkit.methods import LAYERS, METHODS, Layer  # noqa: E402
 
 HEADER = "# Written by tools/stubs.py from the table of methods: do not edit.\n"
 
@@ -51,8 +52,15 @@ POOL_CLASS = """class Pool(torch.nn.Module):
 """
 
 
+def layer_imports(names_of: Callable[[Layer], tuple[str, ...]]) -> str:
+    """The layers have annotations of their own: the stub only says where they are."""
+    names = sorted((f"poolkit.layers.{layer.file}", name) for layer in LAYERS.values() for name in names_of(layer))
+    return "".join(f"from {module} import {name} as {name}\n" for module, name in names) + "\n"
+
+
 def functional_stub() -> str:
-    parts = [HEADER, TORCH_IMPORTS.replace("from typing import Any\n", "")]
+    parts = [HEADER, TORCH_IMPORTS.replace("from typing import Any\n", "").rstrip("\n") + "\n"]
+    parts.append(layer_imports(lambda layer: layer.functions))
     for f in functions():
         parts.append(f"def {f.name}(input: Tensor, {signature(f.arguments, stub=True)}) -> {f.returns}: ...\n")
     parts += [UNPOOL.format(rank=rank) for rank in RANKS]
@@ -69,7 +77,7 @@ def class_stub(f: Function) -> str:
 
 
 def nn_stub() -> str:
-    parts = [HEADER, TORCH_IMPORTS, POOL_CLASS, "\n"]
+    parts = [HEADER, TORCH_IMPORTS.rstrip("\n") + "\n", layer_imports(lambda layer: layer.modules), POOL_CLASS, "\n"]
     parts += [class_stub(f) for f in functions()]
     parts += [UNPOOL_CLASS.format(rank=rank) + "\n" for rank in RANKS]
     return "".join(parts).rstrip("\n") + "\n"

@@ -5,6 +5,16 @@ import torch
 from torch import Tensor
 
 from poolkit.geometry import Padding, Size
+from poolkit.layers.attention import attention_pool as attention_pool
+from poolkit.layers.channel import channel_pool as channel_pool
+from poolkit.layers.pyramid import spatial_pyramid_pool1d as spatial_pyramid_pool1d
+from poolkit.layers.pyramid import spatial_pyramid_pool2d as spatial_pyramid_pool2d
+from poolkit.layers.pyramid import spatial_pyramid_pool3d as spatial_pyramid_pool3d
+from poolkit.layers.sppf import sppf_pool1d as sppf_pool1d
+from poolkit.layers.sppf import sppf_pool2d as sppf_pool2d
+from poolkit.layers.sppf import sppf_pool3d as sppf_pool3d
+from poolkit.layers.statistics import statistics_pool as statistics_pool
+from poolkit.layers.temporal import temporal_pool as temporal_pool
 
 def max_pool1d(input: Tensor, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, return_indices: bool = False) -> Tensor | tuple[Tensor, Tensor]: ...
 def max_pool2d(input: Tensor, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, return_indices: bool = False) -> Tensor | tuple[Tensor, Tensor]: ...

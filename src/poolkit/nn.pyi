@@ -6,6 +6,24 @@ import torch
 from torch import Tensor
 
 from poolkit.geometry import Padding, Size
+from poolkit.layers.attention import AttentionPool2d as AttentionPool2d
+from poolkit.layers.attention import GatedAttentionPool as GatedAttentionPool
+from poolkit.layers.attention import LatentAttentionPool as LatentAttentionPool
+from poolkit.layers.channel import ChannelPool as ChannelPool
+from poolkit.layers.excitation import CBAM1d as CBAM1d
+from poolkit.layers.excitation import CBAM2d as CBAM2d
+from poolkit.layers.excitation import CBAM3d as CBAM3d
+from poolkit.layers.excitation import SqueezeExcitation1d as SqueezeExcitation1d
+from poolkit.layers.excitation import SqueezeExcitation2d as SqueezeExcitation2d
+from poolkit.layers.excitation import SqueezeExcitation3d as SqueezeExcitation3d
+from poolkit.layers.pyramid import SpatialPyramidPool1d as SpatialPyramidPool1d
+from poolkit.layers.pyramid import SpatialPyramidPool2d as SpatialPyramidPool2d
+from poolkit.layers.pyramid import SpatialPyramidPool3d as SpatialPyramidPool3d
+from poolkit.layers.sppf import SPPF1d as SPPF1d
+from poolkit.layers.sppf import SPPF2d as SPPF2d
+from poolkit.layers.sppf import SPPF3d as SPPF3d
+from poolkit.layers.statistics import StatisticsPool as StatisticsPool
+from poolkit.layers.temporal import TemporalPool as TemporalPool
 
 class Pool(torch.nn.Module):
     def __init__(self, method: str, *, rank: int | None = None, **arguments: Any) -> None: ...

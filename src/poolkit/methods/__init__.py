@@ -1,9 +1,12 @@
-"""The table of pooling methods: one row declares a method, everything else follows from it."""
+"""The tables of pooling methods and layers: one row declares one, everything else follows from it."""
 
 from __future__ import annotations
 
 from poolkit.errors import ArgumentError
+from poolkit.methods.attention import ATTENTION, GATED_ATTENTION, LATENT_ATTENTION
+from poolkit.methods.channels import CBAM, CHANNEL, SQUEEZE_EXCITATION
 from poolkit.methods.extrema import MAX, MIN
+from poolkit.methods.layer import Layer, Sample
 from poolkit.methods.means import AVG, SUM
 from poolkit.methods.method import (
     COUNT_FIXED,
@@ -17,8 +20,27 @@ from poolkit.methods.method import (
 )
 from poolkit.methods.mixes import AVG_MAX
 from poolkit.methods.norms import LP, POWER_AVG
+from poolkit.methods.pyramids import SPATIAL_PYRAMID, SPPF
+from poolkit.methods.sequences import STATISTICS, TEMPORAL
 
 METHODS: dict[str, Method] = {m.name: m for m in (MAX, MIN, AVG, SUM, LP, POWER_AVG, AVG_MAX)}
+
+#: The layers that are no reductions of sliding windows.
+LAYERS: dict[str, Layer] = {
+    layer.name: layer
+    for layer in (
+        TEMPORAL,
+        STATISTICS,
+        ATTENTION,
+        LATENT_ATTENTION,
+        GATED_ATTENTION,
+        CHANNEL,
+        SQUEEZE_EXCITATION,
+        CBAM,
+        SPATIAL_PYRAMID,
+        SPPF,
+    )
+}
 
 
 def get(name: str) -> Method:
@@ -33,11 +55,14 @@ __all__ = [
     "COUNT_FIXED",
     "COUNT_PADDED",
     "COUNT_VALID",
+    "LAYERS",
     "METHODS",
     "REQUIRED",
     "Cells",
+    "Layer",
     "Method",
     "Param",
+    "Sample",
     "Step",
     "get",
 ]
