@@ -121,6 +121,8 @@ def test_refusals() -> None:
     for wrong in ((x, x[:1], x[:1]), (x, x[..., :2], x), (x, x, x[:, :3]), (x, x[0], x[0]), (x[:, :0], x, x)):
         with pytest.raises(ArgumentError, match="query, key and value must be"):
             functional.attention_pool(*wrong)
+    with pytest.raises(ArgumentError, match=r"must have one dtype.*float64"):
+        functional.attention_pool(x, x.double(), x)
     with pytest.raises(ArgumentError, match="num_heads must divide the 4 channels, but got 3"):
         functional.attention_pool(x, x, x, 3)
     with pytest.raises(ArgumentError, match="num_heads must be greater than zero"):

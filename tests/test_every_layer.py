@@ -249,6 +249,39 @@ def test_compiles_whole(layer: Layer, sample: Sample) -> None:
     torch.compiler.reset()
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")  # torch's own, for forward AD
+@some_samples
+def test_function_transforms(layer: Layer, sample: Sample) -> None:
+    """Forward mode says what backward says; vmap maps."""
+    module, inputs, given = build(sample), inputs_of(sample), given_to(sample)
+    [x] = inputs
+    tangent = distinct(tuple(x.shape), 7)
+    y, forward = torch.func.jvp(lambda x: module(x, **given), (x,), (tangent,))
+    leaf = x.clone().requires_grad_()
+    gradient = torch.linspace(-1, 1, y.numel(), dtype=y.dtype).reshape(y.shape)
+    (back,) = torch.autograd.grad(module(leaf, **given), leaf, gradient)
+    torch.testing.assert_close((forward * gradient).sum(), (back * tangent).sum())
+    mapped = torch.func.vmap(lambda x: module(x, **given))(torch.stack([x, -x]))
+    torch.testing.assert_close(mapped, torch.stack([module(x, **given), module(-x, **given)]))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+@some_samples
+def test_autocast(layer: Layer, sample: Sample, dtype: torch.dtype) -> None:
+    module, inputs, given = (
+        build(sample, torch.float32),
+        inputs_of(sample, torch.float32),
+        given_to(sample, torch.float32),
+    )
+    leaves = [x.requires_grad_() for x in inputs]
+    with torch.autocast("cpu", dtype=dtype):
+        y = module(*leaves, **given)
+        y.float().square().sum().backward()
+    assert y.dtype in (torch.float32, dtype)
+    assert_near(y, module(*inputs, **given).detach().double().numpy(), 4 * ROUNDING[dtype])
+    assert all(x.grad is not None and x.grad.isfinite().all() for x in leaves)
+
+
 @some_samples
 def test_exports(layer: Layer, sample: Sample) -> None:
     module, inputs, given = build(sample), inputs_of(sample), given_to(sample)

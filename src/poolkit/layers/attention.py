@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from poolkit import functional, geometry
+from poolkit import functional, geometry, ops
 from poolkit.errors import ArgumentError
 from poolkit.layers.base import Layer, check_floating, check_map, wide
 from poolkit.layers.steps import read_valid
@@ -26,9 +26,11 @@ def _heads(x: Tensor, num_heads: int) -> Tensor:
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
     """Scaled dot-product attention of (N, heads, L, D)."""
-    if not (torch.is_grad_enabled() and (query.requires_grad or key.requires_grad or value.requires_grad)):
+    differentiated = torch.is_grad_enabled() and (query.requires_grad or key.requires_grad or value.requires_grad)
+    if not differentiated and not ops._transformed():
         return F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-    # torch's fused attention has no second derivative; the scores of a few queries are small enough to be kept.
+    # torch's fused attention has no second and no forward-mode derivative; the scores of a few queries are small
+    # enough to be kept.
     scores = torch.matmul(wide(query) * query.shape[-1] ** -0.5, wide(key).transpose(2, 3))
     if mask is not None:
         scores = scores.masked_fill(~mask, -torch.inf)
@@ -63,6 +65,10 @@ def attention_pool(query: Tensor, key: Tensor, value: Tensor, num_heads: int = 1
     """
     name = "attention_pool"
     check_floating(name, query=query, key=key, value=value)
+    if not query.dtype == key.dtype == value.dtype:
+        raise ArgumentError(
+            f"{name}(): query, key and value must have one dtype, but got {query.dtype}, {key.dtype} and {value.dtype}"
+        )
     batched = query.dim() == 3
     shapes = {argument: list(x.shape) for argument, x in (("query", query), ("key", key), ("value", value))}
     if not batched:

@@ -38,7 +38,9 @@ class Sequences(NamedTuple):
 
     def filled(self, value: float) -> Tensor:
         """The values, padded steps replaced: whatever stood there reaches neither result nor gradient."""
-        return self.values if self.valid is None else self.values.masked_fill(~self.valid[:, None], value)
+        if self.valid is None:
+            return self.values
+        return torch.where(self.valid[:, None], self.values, value)  # keeps the layout, unlike masked_fill
 
     def valid_count(self) -> Tensor | int:
         """How many steps are valid: (N, 1), or one number for all; 1 for an empty sequence."""

@@ -20,6 +20,8 @@ def _sum(sequences: Sequences) -> Tensor:
 
 
 def _mean(sequences: Sequences) -> Tensor:
+    if sequences.valid is None:
+        return functional.global_avg_pool1d(sequences.values, keepdim=False)
     return _sum(sequences) / sequences.valid_count()
 
 
@@ -74,7 +76,7 @@ def _weighted(sequences: Sequences, weights: Tensor | None) -> Tensor:
     if sequences.valid is not None:
         shares = shares.masked_fill(~sequences.valid, 0)
     total = shares.sum(1, keepdim=True)
-    mean = torch.matmul(values, shares[..., None])[..., 0] / torch.where(total == 0, 1, total)
+    mean = functional.global_sum_pool1d(values * shares[:, None], keepdim=False) / torch.where(total == 0, 1, total)
     return torch.where(total == 0, 0, mean)
 
 
