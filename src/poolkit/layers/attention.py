@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from torch.nn import functional as F
 
 from poolkit import functional, geometry, ops
 from poolkit.errors import ArgumentError
-from poolkit.layers.base import Layer, check_floating, check_map, wide
+from poolkit.layers.base import Layer, check_eps, check_floating, check_map, wide
 from poolkit.layers.steps import read_valid
 
 
@@ -244,8 +245,9 @@ class LatentAttentionPool(Layer):
         self.in_channels = geometry.integer("in_channels", in_channels, positive=True)
         _check_heads(in_channels, num_heads)
         self.num_latents = geometry.integer("num_latents", num_latents, positive=True)
-        if not isinstance(mlp_ratio, int | float) or int(in_channels * mlp_ratio) < 1:
+        if not isinstance(mlp_ratio, int | float) or not 1 <= in_channels * mlp_ratio < math.inf:
             raise ArgumentError(f"mlp_ratio must be a number that gives a hidden unit or more, but got {mlp_ratio!r}")
+        check_eps(eps)
         if reduce not in self._REDUCTIONS:
             raise ArgumentError(f"reduce must be one of {', '.join(map(repr, self._REDUCTIONS))}, but got {reduce!r}")
         self.num_heads, self.mlp_ratio, self.reduce = num_heads, mlp_ratio, reduce

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -41,6 +43,13 @@ def check_map(name: str, input: Tensor, rank: int, channels: int | None = None) 
             f"{name}(): input must be (N, {count}, {SPATIAL[rank]}) or ({count}, {SPATIAL[rank]}) "
             f"with at least one cell, but got {list(shape)}"
         )
+
+
+def check_eps(eps: float) -> None:
+    if isinstance(eps, bool) or not isinstance(eps, int | float):
+        raise TypeError(f"eps must be a number, but got {eps!r} ({type(eps).__name__})")
+    if not (eps > 0 and math.isfinite(eps)):
+        raise ArgumentError(f"eps must be a finite number > 0, but got {eps!r}")
 
 
 def wide(x: Tensor) -> Tensor:

@@ -20,8 +20,10 @@ _POOLS = {
 
 
 def _checked_kinds(kind: str | Sequence[str]) -> tuple[str, ...]:
+    if not isinstance(kind, Sequence):
+        raise TypeError(f"kind must be a name or several of them, but got {kind!r} ({type(kind).__name__})")
     kinds = (kind,) if isinstance(kind, str) else tuple(kind)
-    if not kinds or not all(each in _POOLS for each in kinds):
+    if not kinds or not all(each in tuple(_POOLS) for each in kinds):
         allowed = ", ".join(map(repr, _POOLS))
         raise ArgumentError(f"kind must be one of {allowed}, or several of them, but got {kind!r}")
     return kinds

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from poolkit import functional
-from poolkit.errors import ArgumentError
-from poolkit.layers.base import Layer, wide
+from poolkit.layers.base import Layer, check_eps, wide
 from poolkit.layers.steps import Lengths, check_layout, read
 
 
-def _check_eps(eps: float) -> None:
-    if isinstance(eps, bool) or not isinstance(eps, int | float):
-        raise TypeError(f"eps must be a number, but got {eps!r} ({type(eps).__name__})")
-    if not (eps > 0 and math.isfinite(eps)):
-        raise ArgumentError(f"eps must be a finite number > 0, but got {eps!r}")
+def _check(unbiased: bool, eps: float) -> None:
+    if not isinstance(unbiased, bool):
+        raise TypeError(f"unbiased must be a bool, but got {unbiased!r} ({type(unbiased).__name__})")
+    check_eps(eps)
 
 
 def statistics_pool(
@@ -35,7 +31,8 @@ def statistics_pool(
         input: (N, C, L), or as `layout` says; without a batch, (C, L) or (L, C); or a PackedSequence, which brings
             its own lengths and layout.
         lengths: the first `lengths[n]` steps are valid: integers from 0 to L, a tensor (N,) on any device or a list;
-            one int without a batch. The values of a tensor are checked, which waits for its device.
+            one int without a batch. The values of a tensor are checked, which waits for its device; a compiled graph
+            raises RuntimeError for wrong ones.
         mask: bool (N, L), True at valid steps, wherever they are; (L,) without a batch. Not with lengths.
         unbiased: divide the squares by n - 1 instead of n, the number of valid steps.
         eps: added to the variance, so that the root has a gradient everywhere; > 0.
@@ -51,7 +48,7 @@ def statistics_pool(
     dtypes: float32, float64, float16, bfloat16. Raises ArgumentError (a ValueError) for a bad argument, TypeError for
     one of a wrong type, NotImplementedError for another dtype.
     """
-    _check_eps(eps)
+    _check(unbiased, eps)
     sequences = read("statistics_pool", input, lengths, mask, layout)
     dtype = sequences.values.dtype
     sequences = sequences._replace(values=wide(sequences.values))
@@ -81,7 +78,7 @@ class StatisticsPool(Layer):
 
     def __init__(self, unbiased: bool = False, eps: float = 1e-5, layout: str = "channels_first") -> None:
         super().__init__()
-        _check_eps(eps)
+        _check(unbiased, eps)
         check_layout(layout)
         self.unbiased, self.eps, self.layout = unbiased, eps, layout
 

@@ -56,7 +56,7 @@ class Sequences(NamedTuple):
 
 
 def check_layout(layout: str) -> None:
-    if layout not in LAYOUTS:
+    if layout not in tuple(LAYOUTS):
         allowed = ", ".join(f"{key!r} ({dims})" for key, (dims, _) in LAYOUTS.items())
         raise ArgumentError(f"layout must be one of {allowed}, but got {layout!r}")
 

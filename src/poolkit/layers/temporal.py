@@ -123,7 +123,8 @@ def temporal_pool(
         kind: 'mean', 'max', 'min', 'sum'; 'first' or 'last' valid step; 'weighted', the mean with `weights`;
             'mean_sqrt_len', the sum divided by the square root of the number of valid steps.
         lengths: the first `lengths[n]` steps are valid: integers from 0 to L, a tensor (N,) on any device or a list;
-            one int without a batch. The values of a tensor are checked, which waits for its device.
+            one int without a batch. The values of a tensor are checked, which waits for its device; a compiled graph
+            raises RuntimeError for wrong ones.
         mask: bool (N, L), True at valid steps, wherever they are; (L,) without a batch. Not with lengths.
         weights: of the steps, (N, L) or (L,), for kind 'weighted'; they receive a gradient. By default the valid steps
             weigh 1, 2, 3, ... in their order.

@@ -72,6 +72,8 @@ LATENT_ATTENTION = Layer(
         ("LatentAttentionPool", {"in_channels": 4, "num_heads": 2, "reduce": "max"}, "reduce"),
         ("LatentAttentionPool", {"in_channels": 4, "num_heads": 2, "num_latents": 0}, "num_latents"),
         ("LatentAttentionPool", {"in_channels": 4, "num_heads": 2, "mlp_ratio": 0}, "mlp_ratio"),
+        ("LatentAttentionPool", {"in_channels": 4, "num_heads": 2, "mlp_ratio": float("nan")}, "mlp_ratio"),
+        ("LatentAttentionPool", {"in_channels": 4, "num_heads": 2, "eps": -1.0}, "eps"),
     ),
     see=("attention", "gated_attention"),
 )

@@ -24,6 +24,8 @@ CHANNEL = Layer(
     invalid=(
         ("ChannelPool", {"kind": "median"}, "kind"),
         ("ChannelPool", {"kind": ()}, "kind"),
+        ("ChannelPool", {"kind": None}, "kind"),
+        ("ChannelPool", {"kind": [["max"]]}, "kind"),
         ("ChannelPool", {"dim": 1.5}, "dim"),
     ),
     unbatched=False,  # with dim=0

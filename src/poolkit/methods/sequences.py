@@ -36,6 +36,7 @@ TEMPORAL = Layer(
     invalid=(
         ("TemporalPool", {"kind": "median"}, "kind"),
         ("TemporalPool", {"layout": "NCL"}, "layout"),
+        ("TemporalPool", {"layout": ["batch_first"]}, "layout"),
     ),
     see=("statistics", "max", "avg"),
 )
@@ -59,6 +60,7 @@ STATISTICS = Layer(
         ("StatisticsPool", {"eps": 0}, "eps"),
         ("StatisticsPool", {"eps": float("nan")}, "eps"),
         ("StatisticsPool", {"eps": "small"}, "eps"),
+        ("StatisticsPool", {"unbiased": "no"}, "unbiased"),
         ("StatisticsPool", {"layout": "NCL"}, "layout"),
     ),
     see=("temporal",),
