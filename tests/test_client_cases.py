@@ -78,6 +78,40 @@ def test_R13_each_rank_pools_alike(name: str) -> None:
         assert torch.equal(y.reshape(line.shape), line)
 
 
+@pytest.mark.parametrize("size", [(7, 7), (1, 1), (5, 12)])
+def test_R12_pooling_and_attention_work_together(size: tuple[int, int]) -> None:
+    """A head that attends, and blocks that weigh what follows, for any size of map."""
+    x = torch.randn(2, 8, *size)
+    assert nn.AttentionPool2d(8, 7, num_heads=2, out_channels=5)(x).shape == (2, 5)
+    for block in (nn.SqueezeExcitation2d(8, 4), nn.CBAM2d(8, 4)):
+        y = block(x)
+        assert y.shape == x.shape
+        assert (y.abs() <= x.abs()).all()  # weights lie between 0 and 1
+    y, weights = nn.GatedAttentionPool(8, 4)(x.flatten(2).transpose(1, 2), return_weights=True)
+    torch.testing.assert_close(weights.sum(-1), torch.ones(2, 1))
+
+
+@pytest.mark.parametrize("kind", ["mean", "max", "min", "sum", "first", "last", "weighted", "mean_sqrt_len"])
+def test_R14_padded_steps_never_leak(kind: str) -> None:
+    """A recurrent net's outputs pooled in a padded batch are those of each sequence alone."""
+    net = torch.nn.LSTM(3, 4, batch_first=True, bidirectional=True)
+    sequences = [torch.randn(length, 3) for length in (6, 2, 4)]
+    packed, _ = net(torch.nn.utils.rnn.pack_sequence(sequences, enforce_sorted=False))
+    pool = nn.TemporalPool(kind, layout="batch_first")
+    alone = torch.stack([pool(net(sequence[None])[0])[0] for sequence in sequences])
+    torch.testing.assert_close(pool(packed), alone)
+    padded, lengths = torch.nn.utils.rnn.pad_packed_sequence(packed, batch_first=True, padding_value=math.nan)
+    torch.testing.assert_close(pool(padded, lengths), alone)
+
+
+def test_R15_chained_windows_are_the_large_ones() -> None:
+    x = torch.randn(1, 2, 20, 20)
+    large = [functional.max_pool2d(x, kernel, 1, kernel // 2) for kernel in (5, 9, 13)]
+    assert torch.equal(functional.sppf_pool2d(x), torch.cat([x, *large], 1))
+    assert nn.SPPF2d(2, 6)(x).shape == (1, 6, 20, 20)
+    assert nn.SpatialPyramidPool2d((1, 2, 4))(x).shape == (1, 2 * 21)
+
+
 def test_R15_unpooling_restores_the_positions() -> None:
     x = torch.zeros(1, 1, 4, 4)
     x[0, 0, 0, 1], x[0, 0, 1, 2], x[0, 0, 3, 0], x[0, 0, 2, 3] = 5, 6, 7, 8

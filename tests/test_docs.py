@@ -18,14 +18,27 @@ from poolkit import geometry, nn
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def test_readme_example_prints_what_it_says() -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    said = re.findall(r"# (.+)$", code, re.MULTILINE)
+def told(page: Path) -> list[str]:
+    """Runs the page's example; what it says that it prints, which is checked."""
+    (code,) = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    said = re.findall(r"print\(.*# (.+)$", code, re.MULTILINE)
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         exec(code, {})
     assert printed.getvalue().splitlines() == [line.strip() for line in said]
-    assert len(said) == 5
+    return said
+
+
+def test_readme_example_prints_what_it_says() -> None:
+    assert len(told(ROOT / "README.md")) == 5
+
+
+STORIES_WITH_CODE = [page for page in sorted(ROOT.glob("docs/stories/*.md")) if "```python" in page.read_text()]
+
+
+@pytest.mark.parametrize("story", STORIES_WITH_CODE, ids=lambda page: page.stem)
+def test_examples_of_stories_print_what_they_say(story: Path) -> None:
+    assert told(story)
 
 
 @pytest.mark.parametrize("tool", ["stubs", "docs"])
@@ -59,7 +72,10 @@ def test_doctests(module: object) -> None:
     assert result.failed == 0
 
 
-def test_every_method_has_a_page_and_a_story() -> None:
-    for name in poolkit.METHODS:
+def test_every_method_and_layer_has_a_page_and_a_story() -> None:
+    titles = {name: row.title for table in (poolkit.METHODS, poolkit.LAYERS) for name, row in table.items()}
+    for name, title in titles.items():
         assert (ROOT / "docs" / "stories" / f"{name}.md").stat().st_size > 100
-        assert poolkit.METHODS[name].title in (ROOT / "docs" / "methods" / f"{name}.md").read_text()
+        assert title in (ROOT / "docs" / "methods" / f"{name}.md").read_text()
+    for folder in ("stories", "methods"):
+        assert {page.stem for page in (ROOT / "docs" / folder).glob("*.md")} == set(titles)

@@ -14,7 +14,7 @@ from problems import FLOATS, INTEGERS
 from poolkit import nn
 from poolkit.errors import ArgumentError
 from poolkit.functional import dynamic_k_max_pool1d, k_max_pool1d
-from poolkit.k_max import dynamic_k
+from poolkit.layers.k_max import dynamic_k
 
 ORDERS = ("position", "value")
 
@@ -157,17 +157,17 @@ def test_bad_arguments() -> None:
             k_max_pool1d(x, wrong)  # type: ignore[arg-type]
     with pytest.raises(ArgumentError, match="order must be 'position' or 'value', but got 'size'"):
         k_max_pool1d(x, 2, "size")
-    with pytest.raises(ArgumentError, match=r"lengths must be from 0 to 4, but got 5"):
+    with pytest.raises(ArgumentError, match=r"lengths must be from 0 to 4, the number of steps, but got 5"):
         k_max_pool1d(x, 2, lengths=[1, 5])
-    with pytest.raises(ArgumentError, match=r"lengths must be from 0 to 4, but got -1"):
+    with pytest.raises(ArgumentError, match=r"lengths must be from 0 to 4, the number of steps, but got -1"):
         k_max_pool1d(x, 2, lengths=[-1, 4])
-    with pytest.raises(ArgumentError, match=r"one length for each sample, shape \[2\], but got \[3\]"):
+    with pytest.raises(ArgumentError, match=r"lengths must have the shape \[2\], but got \[3\]"):
         k_max_pool1d(x, 2, lengths=[1, 2, 3])
-    with pytest.raises(TypeError, match=r"lengths must be integers, but got torch.float32"):
+    with pytest.raises(TypeError, match=r"lengths must have an integer dtype, but got torch.float32"):
         k_max_pool1d(x, 2, lengths=[1.0, 2.0])
-    with pytest.raises(ArgumentError, match=r"not empty, but got: \[4\]"):
+    with pytest.raises(ArgumentError, match=r"at least one channel and step, but got \[4\]"):
         k_max_pool1d(x[0, 0], 2)
-    with pytest.raises(ArgumentError, match=r"not empty, but got: \[2, 3, 0\]"):
+    with pytest.raises(ArgumentError, match=r"at least one channel and step, but got \[2, 3, 0\]"):
         k_max_pool1d(x[..., :0], 2)
     with pytest.raises(TypeError, match=r"input must be a torch\.Tensor, but got list"):
         k_max_pool1d([1.0], 2)  # type: ignore[arg-type]

@@ -1,19 +1,21 @@
-"""Writes docs/methods/<name>.md from the table of methods and the stories in docs/stories.
+"""Writes docs/methods/<name>.md from the tables of methods and layers and the stories in docs/stories.
 
-python tools/docs.py           write the pages and README's table
+python tools/docs.py           write the pages and README's tables
 python tools/docs.py --check   exit with 1 if they are not up to date
 """
 
 from __future__ import annotations
 
+import inspect
 import pathlib
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "src"))
 
+from poolkit import functional, nn  # noqa: E402
 from poolkit._signatures import Form, arguments_of, functions, signature  # noqa: E402
-from poolkit.methods import KERNELS, METHODS, Method  # noqa: E402
+from poolkit.methods import KERNELS, LAYERS, METHODS, Layer, Method  # noqa: E402
 
 FORMS: dict[Form, str] = {
     "sliding": "Sliding windows",
@@ -27,9 +29,10 @@ GRADIENTS = {
     "linear+winner": "the winner of each window, as an offset of 1, 2 or 4 bytes",
     "input": "the input and the output, by reference",
     "weights": "the input and the output, by reference",
+    "shares": "the input, by reference",
     "formula": "what the formula in PyTorch keeps, as many cells as all windows have",
 }
-TABLE_START, TABLE_END = "<!-- methods: written by tools/docs.py -->\n", "<!-- end of methods -->\n"
+TITLES = {name: m.title for name, m in METHODS.items()} | {name: layer.title for name, layer in LAYERS.items()}
 
 
 def kept(method: Method) -> str:
@@ -59,10 +62,48 @@ def page(method: Method) -> str:
     lines += ["## Types and memory", ""]
     lines += [f"- Floating types: float32, float64, float16, bfloat16. Integer types: {INTEGERS[method.integers]}."]
     lines += [f"- Kept for backward: {kept(method)}."]
-    lines += ["", "## Source", "", f"{method.cite}.", ""]
-    if method.see:
-        lines += ["See also: " + ", ".join(f"[{METHODS[n].title}]({n}.md)" for n in method.see) + ".", ""]
-    return "\n".join(lines)
+    return "\n".join([*lines, *source(method)])
+
+
+def source(row: Method | Layer) -> list[str]:
+    """The end of every page."""
+    lines = ["", "## Source", "", f"{row.cite}.", ""]
+    if row.see:
+        lines += ["See also: " + ", ".join(f"[{TITLES[name]}]({name}.md)" for name in row.see) + ".", ""]
+    return lines
+
+
+def call(name: str, written: object) -> str:
+    """The function or class as it is called, without annotations."""
+    parameters = inspect.signature(written).parameters.values()  # type: ignore[arg-type]
+    return f"{name}{inspect.Signature([p.replace(annotation=p.empty) for p in parameters])}"
+
+
+def layer_page(layer: Layer) -> str:
+    lines = [f"# {layer.title}", "", f"`{layer.formula}`", "", layer.summary, ""]
+    lines += [(ROOT / "docs" / "stories" / f"{layer.name}.md").read_text().strip(), ""]
+    for front, names in ((functional, layer.functions), (nn, layer.modules)):
+        told: dict[str, list[str]] = {}  # ranks that say the same stand together
+        for name in names:
+            told.setdefault(inspect.getdoc(getattr(front, name)) or "", []).append(name)
+        for text, same in told.items():
+            lines += [f"## {', '.join(same)}", ""]
+            lines += [f"`{front.__name__}.{call(name, getattr(front, name))}`\n" for name in same]
+            lines += ["```text", text, "```", ""]
+    return "\n".join([*lines[:-1], *source(layer)])
+
+
+def layer_table() -> str:
+    rows = ["| layer | functions | modules | value |", "|---|---|---|---|"]
+    for layer in LAYERS.values():
+        cells = (shortened(names) for names in (layer.functions, layer.modules))
+        rows.append(f"| [{layer.title}](docs/methods/{layer.name}.md) | {' | '.join(cells)} | `{layer.formula}` |")
+    return "\n".join(rows) + "\n"
+
+
+def shortened(names: tuple[str, ...]) -> str:
+    """The names of a cell; those of three ranks by the first."""
+    return f"`{names[0]}` ... `3d`" if len(names) == 3 else ", ".join(f"`{name}`" for name in names)
 
 
 def table() -> str:
@@ -76,10 +117,14 @@ def table() -> str:
 
 def pages() -> dict[pathlib.Path, str]:
     written = {ROOT / "docs" / "methods" / f"{m.name}.md": page(m) for m in METHODS.values()}
+    written |= {ROOT / "docs" / "methods" / f"{layer.name}.md": layer_page(layer) for layer in LAYERS.values()}
     readme = (ROOT / "README.md").read_text()
-    head, _, rest = readme.partition(TABLE_START)
-    _, _, tail = rest.partition(TABLE_END)
-    written[ROOT / "README.md"] = head + TABLE_START + table() + TABLE_END + tail
+    for name, rows in (("methods", table()), ("layers", layer_table())):
+        start, end = f"<!-- {name}: written by tools/docs.py -->\n", f"<!-- end of {name} -->\n"
+        head, _, rest = readme.partition(start)
+        _, _, tail = rest.partition(end)
+        readme = head + start + rows + end + tail
+    written[ROOT / "README.md"] = readme
     return written
 
 

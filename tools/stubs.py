@@ -1,4 +1,4 @@
-"""Writes the type stubs of the functions and modules that are generated from the table.
+"""Writes the type stubs of the functions and modules, from the tables of methods and layers.
 
 python tools/stubs.py           write src/poolkit/functional.pyi, nn.pyi and numpy.pyi
 python tools/stubs.py --check   exit with 1 if they are not up to date
@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import pathlib
 import sys
+from collections.abc import Callable
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "src"))
 
 from poolkit._signatures import NUMPY_ARGUMENTS, RANKS, Function, arguments_of, functions, signature  # noqa: E402
-from poolkit.methods import METHODS  # noqa: E402
+from poolkit.methods import LAYERS, METHODS, Layer  # noqa: E402
 
 HEADER = "# Written by tools/stubs.py from the table of methods: do not edit.\n"
 
@@ -28,30 +29,6 @@ from poolkit.geometry import Padding, Size
 """
 
 # Functions that are no pooling of windows are written by hand where they stand.
-K_MAX = """from poolkit.k_max import dynamic_k_max_pool1d as dynamic_k_max_pool1d
-from poolkit.k_max import k_max_pool1d as k_max_pool1d
-"""
-
-K_MAX_CLASSES = """class KMaxPool1d(torch.nn.Module):
-    k: int
-    order: str
-    return_lengths: bool
-    def __init__(self, k: int, order: str = "position", return_lengths: bool = False) -> None: ...
-    def forward(self, input: Tensor, lengths: Any = None) -> Tensor | tuple[Tensor, Tensor]: ...
-
-class DynamicKMaxPool1d(torch.nn.Module):
-    layer: int
-    layers: int
-    k_top: int
-    order: str
-    return_lengths: bool
-    def __init__(
-        self, layer: int, layers: int, k_top: int, order: str = "position", return_lengths: bool = False
-    ) -> None: ...
-    def forward(self, input: Tensor, lengths: Any = None) -> Tensor | tuple[Tensor, Tensor]: ...
-
-"""
-
 UNPOOL = """def max_unpool{rank}d(
     input: Tensor,
     indices: Tensor,
@@ -76,8 +53,15 @@ POOL_CLASS = """class Pool(torch.nn.Module):
 """
 
 
+def layer_imports(names_of: Callable[[Layer], tuple[str, ...]]) -> str:
+    """The layers have annotations of their own: the stub only says where they are."""
+    names = sorted((f"poolkit.layers.{layer.file}", name) for layer in LAYERS.values() for name in names_of(layer))
+    return "".join(f"from {module} import {name} as {name}\n" for module, name in names) + "\n"
+
+
 def functional_stub() -> str:
-    parts = [HEADER, TORCH_IMPORTS.replace("from typing import Any\n", ""), K_MAX]
+    parts = [HEADER, TORCH_IMPORTS.replace("from typing import Any\n", "").rstrip("\n") + "\n"]
+    parts.append(layer_imports(lambda layer: layer.functions))
     for f in functions():
         parts.append(f"def {f.name}(input: Tensor, {signature(f.arguments, stub=True)}) -> {f.returns}: ...\n")
     parts += [UNPOOL.format(rank=rank) for rank in RANKS]
@@ -94,7 +78,7 @@ def class_stub(f: Function) -> str:
 
 
 def nn_stub() -> str:
-    parts = [HEADER, TORCH_IMPORTS, POOL_CLASS, "\n", K_MAX_CLASSES]
+    parts = [HEADER, TORCH_IMPORTS.rstrip("\n") + "\n", layer_imports(lambda layer: layer.modules), POOL_CLASS, "\n"]
     parts += [class_stub(f) for f in functions()]
     parts += [UNPOOL_CLASS.format(rank=rank) + "\n" for rank in RANKS]
     return "".join(parts).rstrip("\n") + "\n"

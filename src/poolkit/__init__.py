@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from poolkit.errors import ArgumentError
 from poolkit.geometry import ReceptiveField, output_size, receptive_field, window_table
-from poolkit.methods import METHODS
+from poolkit.methods import LAYERS, METHODS
 
 if TYPE_CHECKING:
     from poolkit import functional, nn, numpy, samples
@@ -19,6 +19,7 @@ __version__ = "0.1.0"
 _LAZY_MODULES = ("functional", "nn", "numpy", "samples")
 
 __all__ = [
+    "LAYERS",
     "METHODS",
     "ArgumentError",
     "ReceptiveField",

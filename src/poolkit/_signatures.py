@@ -6,8 +6,8 @@ The fronts (functional, nn, numpy) and the stub writer read these; nothing here 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
-from typing import Literal, NamedTuple, get_args
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, NamedTuple, get_args
 
 from poolkit.methods import METHODS, REQUIRED, Method
 
@@ -126,6 +126,18 @@ def arguments_of(method: Method, form: Form, module: bool = False) -> tuple[Argu
     if method.trains and not module:
         chosen.append(_GENERATOR)
     return tuple(sorted(chosen, key=lambda a: a.keyword_only))
+
+
+def completed(caller: str, method: Method, form: Form, given: Mapping[str, Any]) -> dict[str, Any]:
+    """All arguments of the method's function by name, defaults where nothing is given."""
+    known = {a.name: a.default for a in arguments_of(method, form)}
+    for name in given:
+        if name not in known:
+            raise TypeError(f"{name} is no argument of {caller}; allowed are {', '.join(known)}")
+    missing = [name for name, default in known.items() if default is REQUIRED and name not in given]
+    if missing:
+        raise TypeError(f"{caller} needs {', '.join(missing)}")
+    return {**known, **given}
 
 
 def _source(name: str, method: Method, form: Form, rank: int, arguments: tuple[Argument, ...]) -> str:

@@ -5,14 +5,14 @@ For every method of the table (:mod:`poolkit.methods`) and rank 1 to 3: ``<name>
 ``torch.nn.functional`` has the function, names, argument order and defaults are the same and further arguments come
 last. Inputs are (N, C, *spatial) or (C, *spatial); the output has the same dtype, device and memory format.
 
-``k_max_pool1d`` and ``dynamic_k_max_pool1d`` (:mod:`poolkit.k_max`) keep the largest steps of sequences.
-
 The functions are written from the table when this module is imported, as ``dataclasses`` writes ``__init__``: plain
-Python functions with real signatures. Their type stubs are in functional.pyi.
+Python functions with real signatures. Their type stubs are in functional.pyi. The functions of the layers that are no
+reductions of windows, such as ``temporal_pool``, are written out in :mod:`poolkit.layers`.
 """
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -24,8 +24,7 @@ from poolkit import geometry, ops
 from poolkit._signatures import FORMS, RANKS, Form, Function, functions
 from poolkit.errors import ArgumentError
 from poolkit.geometry import Windows
-from poolkit.k_max import dynamic_k_max_pool1d, k_max_pool1d
-from poolkit.methods import KERNELS, METHODS, Method, Step
+from poolkit.methods import KERNELS, LAYERS, METHODS, Method, Step
 
 
 def _refuse_input(name: str, rank: int, input: Tensor) -> None:
@@ -238,7 +237,7 @@ Where an index occurs twice in a plane, the last in row-major order is kept and 
 outside the plane raises an error and nothing is written.
 """
 
-__all__ = ["dynamic_k_max_pool1d", "k_max_pool1d"]
+__all__ = []
 for _function in functions():
     globals()[_function.name] = _write(_function)
     __all__ += [_function.name]
@@ -247,3 +246,10 @@ for _rank in RANKS:
     globals()[f"max_unpool{_rank}d"].__doc__ = _UNPOOL_DOC.format(rank=_rank)
     __all__ += [f"max_unpool{_rank}d"]
 del _function, _rank
+
+# Written by hand in poolkit.layers, which needs the functions above.
+for _layer in LAYERS.values():
+    for _name in _layer.functions:
+        globals()[_name] = getattr(importlib.import_module(f"poolkit.layers.{_layer.file}"), _name)
+        __all__ += [_name]
+del _layer, _name

@@ -1,33 +1,25 @@
 """Pooling layers.
 
 For every function of :mod:`poolkit.functional` a module without logic: ``MaxPool2d`` for ``max_pool2d``,
-``AdaptiveMaxPool2d``, ``GlobalMaxPool2d`` and so on, plus ``MaxUnpool1d`` to ``MaxUnpool3d``, :class:`KMaxPool1d`,
-:class:`DynamicKMaxPool1d` and :class:`Pool`, which builds any method by name. Where ``torch.nn`` has the layer, the
-constructor, the attributes and the repr are the same. Bad arguments are refused when the layer is built. No layer has
-parameters or buffers. Type stubs are in nn.pyi.
+``AdaptiveMaxPool2d``, ``GlobalMaxPool2d`` and so on, plus ``MaxUnpool1d`` to ``MaxUnpool3d`` and :class:`Pool`, which
+builds any method of windows by name. Where ``torch.nn`` has the layer, constructor, attributes and repr are the same.
+None of these has parameters or buffers. The layers that are no reductions of windows, such as ``TemporalPool``, are
+written out in :mod:`poolkit.layers`. Bad arguments are refused when a layer is built. Type stubs are in nn.pyi.
 """
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from poolkit import functional, geometry, k_max, methods
-from poolkit._signatures import RANKS, Form, Function, arguments_of, functions, signature
+from poolkit import functional, geometry, methods
+from poolkit._signatures import RANKS, Form, Function, arguments_of, completed, functions, signature
 from poolkit.errors import ArgumentError
-from poolkit.methods import METHODS, Method
-
-
-class _Layer(torch.nn.Module):
-    """What all pooling layers share: the repr."""
-
-    _shown: tuple[str, ...] = ()
-
-    def extra_repr(self) -> str:
-        return ", ".join(f"{name}={getattr(self, name)}" for name in self._shown)
+from poolkit.layers.base import Layer as _Layer
+from poolkit.methods import LAYERS, METHODS, Method
 
 
 def _check(method: Method, form: Form, rank: int, given: dict[str, Any]) -> None:
@@ -127,14 +119,8 @@ class Pool(_Layer):
             )
         self.method, self.rank, self.arguments = method, rank, arguments
         self.form: Form = "adaptive" if "output_size" in arguments else "sliding"
-        known = {a.name: a.default for a in arguments_of(row, self.form)}
-        for name in arguments:
-            if name not in known:
-                raise TypeError(f"{name} is no argument of Pool({method!r}); allowed are {', '.join(known)}")
-        missing = [name for name, default in known.items() if default is methods.REQUIRED and name not in arguments]
-        if missing:
-            raise TypeError(f"Pool({method!r}) needs {', '.join(missing)}")
-        _check(row, self.form, rank or self._likely_rank(), {**known, **arguments})
+        every = completed(f"Pool({method!r})", row, self.form, arguments)
+        _check(row, self.form, rank or self._likely_rank(), every)
 
     def _likely_rank(self) -> int:
         lengths = [len(v) for v in self.arguments.values() if isinstance(v, tuple | list) and len(v) in RANKS]
@@ -153,42 +139,7 @@ class Pool(_Layer):
         return result
 
 
-class KMaxPool1d(_Layer):
-    """The k largest steps of each row: :func:`poolkit.functional.k_max_pool1d`."""
-
-    _shown = ("k", "order")
-
-    def __init__(self, k: int, order: str = "position", return_lengths: bool = False) -> None:
-        super().__init__()
-        self.k = k_max.checked_count("k", k)
-        self.order = k_max.checked_order(order)
-        self.return_lengths = return_lengths
-
-    def forward(self, input: Tensor, lengths: Any = None) -> Tensor | tuple[Tensor, Tensor]:
-        return functional.k_max_pool1d(input, self.k, self.order, lengths, self.return_lengths)
-
-
-class DynamicKMaxPool1d(_Layer):
-    """The largest steps, the fewer the deeper: :func:`poolkit.functional.dynamic_k_max_pool1d`."""
-
-    _shown = ("layer", "layers", "k_top", "order")
-
-    def __init__(
-        self, layer: int, layers: int, k_top: int, order: str = "position", return_lengths: bool = False
-    ) -> None:
-        super().__init__()
-        k_max.checked_layers(layer, layers, k_top)
-        self.layer, self.layers, self.k_top = layer, layers, k_top
-        self.order = k_max.checked_order(order)
-        self.return_lengths = return_lengths
-
-    def forward(self, input: Tensor, lengths: Any = None) -> Tensor | tuple[Tensor, Tensor]:
-        return functional.dynamic_k_max_pool1d(
-            input, self.layer, self.layers, self.k_top, self.order, lengths, self.return_lengths
-        )
-
-
-__all__: list[str] = ["DynamicKMaxPool1d", "KMaxPool1d", "Pool"]
+__all__: list[str] = ["Pool"]
 
 
 def _write(names: Sequence[Function]) -> None:
@@ -215,3 +166,9 @@ def _write(names: Sequence[Function]) -> None:
 
 
 _write(functions())
+
+for _layer in LAYERS.values():
+    for _name in _layer.modules:
+        globals()[_name] = getattr(importlib.import_module(f"poolkit.layers.{_layer.file}"), _name)
+        __all__ += [_name]
+del _layer, _name

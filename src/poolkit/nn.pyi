@@ -6,28 +6,30 @@ import torch
 from torch import Tensor
 
 from poolkit.geometry import Padding, Size
+from poolkit.layers.attention import AttentionPool2d as AttentionPool2d
+from poolkit.layers.attention import GatedAttentionPool as GatedAttentionPool
+from poolkit.layers.attention import LatentAttentionPool as LatentAttentionPool
+from poolkit.layers.channel import ChannelPool as ChannelPool
+from poolkit.layers.excitation import CBAM1d as CBAM1d
+from poolkit.layers.excitation import CBAM2d as CBAM2d
+from poolkit.layers.excitation import CBAM3d as CBAM3d
+from poolkit.layers.excitation import SqueezeExcitation1d as SqueezeExcitation1d
+from poolkit.layers.excitation import SqueezeExcitation2d as SqueezeExcitation2d
+from poolkit.layers.excitation import SqueezeExcitation3d as SqueezeExcitation3d
+from poolkit.layers.k_max import DynamicKMaxPool1d as DynamicKMaxPool1d
+from poolkit.layers.k_max import KMaxPool1d as KMaxPool1d
+from poolkit.layers.pyramid import SpatialPyramidPool1d as SpatialPyramidPool1d
+from poolkit.layers.pyramid import SpatialPyramidPool2d as SpatialPyramidPool2d
+from poolkit.layers.pyramid import SpatialPyramidPool3d as SpatialPyramidPool3d
+from poolkit.layers.sppf import SPPF1d as SPPF1d
+from poolkit.layers.sppf import SPPF2d as SPPF2d
+from poolkit.layers.sppf import SPPF3d as SPPF3d
+from poolkit.layers.statistics import StatisticsPool as StatisticsPool
+from poolkit.layers.temporal import TemporalPool as TemporalPool
 
 class Pool(torch.nn.Module):
     def __init__(self, method: str, *, rank: int | None = None, **arguments: Any) -> None: ...
     def forward(self, input: Tensor) -> Tensor | tuple[Tensor, Tensor]: ...
-
-class KMaxPool1d(torch.nn.Module):
-    k: int
-    order: str
-    return_lengths: bool
-    def __init__(self, k: int, order: str = "position", return_lengths: bool = False) -> None: ...
-    def forward(self, input: Tensor, lengths: Any = None) -> Tensor | tuple[Tensor, Tensor]: ...
-
-class DynamicKMaxPool1d(torch.nn.Module):
-    layer: int
-    layers: int
-    k_top: int
-    order: str
-    return_lengths: bool
-    def __init__(
-        self, layer: int, layers: int, k_top: int, order: str = "position", return_lengths: bool = False
-    ) -> None: ...
-    def forward(self, input: Tensor, lengths: Any = None) -> Tensor | tuple[Tensor, Tensor]: ...
 
 class MaxPool1d(torch.nn.Module):
     kernel_size: Size
@@ -504,6 +506,81 @@ class GlobalAvgMaxPool3d(torch.nn.Module):
     scale: float
     keepdim: bool
     def __init__(self, mode: str = 'add', scale: float = 0.5, keepdim: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class SoftPool1d(torch.nn.Module):
+    kernel_size: Size
+    stride: Size | None
+    padding: Padding
+    dilation: Size
+    ceil_mode: bool
+    temperature: float
+    grad: str
+    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, temperature: float = 1.0, grad: str = 'exact') -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class SoftPool2d(torch.nn.Module):
+    kernel_size: Size
+    stride: Size | None
+    padding: Padding
+    dilation: Size
+    ceil_mode: bool
+    temperature: float
+    grad: str
+    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, temperature: float = 1.0, grad: str = 'exact') -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class SoftPool3d(torch.nn.Module):
+    kernel_size: Size
+    stride: Size | None
+    padding: Padding
+    dilation: Size
+    ceil_mode: bool
+    temperature: float
+    grad: str
+    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, temperature: float = 1.0, grad: str = 'exact') -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class AdaptiveSoftPool1d(torch.nn.Module):
+    output_size: int | None | Sequence[int | None]
+    temperature: float
+    grad: str
+    def __init__(self, output_size: int | None | Sequence[int | None], temperature: float = 1.0, grad: str = 'exact') -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class AdaptiveSoftPool2d(torch.nn.Module):
+    output_size: int | None | Sequence[int | None]
+    temperature: float
+    grad: str
+    def __init__(self, output_size: int | None | Sequence[int | None], temperature: float = 1.0, grad: str = 'exact') -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class AdaptiveSoftPool3d(torch.nn.Module):
+    output_size: int | None | Sequence[int | None]
+    temperature: float
+    grad: str
+    def __init__(self, output_size: int | None | Sequence[int | None], temperature: float = 1.0, grad: str = 'exact') -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class GlobalSoftPool1d(torch.nn.Module):
+    temperature: float
+    grad: str
+    keepdim: bool
+    def __init__(self, temperature: float = 1.0, grad: str = 'exact', keepdim: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class GlobalSoftPool2d(torch.nn.Module):
+    temperature: float
+    grad: str
+    keepdim: bool
+    def __init__(self, temperature: float = 1.0, grad: str = 'exact', keepdim: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class GlobalSoftPool3d(torch.nn.Module):
+    temperature: float
+    grad: str
+    keepdim: bool
+    def __init__(self, temperature: float = 1.0, grad: str = 'exact', keepdim: bool = True) -> None: ...
     def forward(self, input: Tensor) -> Tensor: ...
 
 class MixedPool1d(torch.nn.Module):

@@ -1,10 +1,13 @@
-"""The table of pooling methods: one row declares a method, everything else follows from it."""
+"""The tables of pooling methods and layers: one row declares one, everything else follows from it."""
 
 from __future__ import annotations
 
 from poolkit.errors import ArgumentError
+from poolkit.methods.attention import ATTENTION, GATED_ATTENTION, LATENT_ATTENTION
+from poolkit.methods.channels import CBAM, CHANNEL, SQUEEZE_EXCITATION
 from poolkit.methods.draws import STOCHASTIC
 from poolkit.methods.extrema import MAX, MIN
+from poolkit.methods.layer import Layer, Sample
 from poolkit.methods.means import AVG, SUM
 from poolkit.methods.method import (
     COUNT_FIXED,
@@ -19,7 +22,9 @@ from poolkit.methods.method import (
 )
 from poolkit.methods.mixes import AVG_MAX, MIXED
 from poolkit.methods.norms import LP, POWER_AVG
+from poolkit.methods.pyramids import SPATIAL_PYRAMID, SPPF
 from poolkit.methods.ranks import MEDIAN, QUANTILE, TOP_K_MEAN
+from poolkit.methods.sequences import K_MAX, STATISTICS, TEMPORAL
 from poolkit.methods.softmax import SOFT
 
 METHODS: dict[str, Method] = {
@@ -29,6 +34,24 @@ METHODS: dict[str, Method] = {
 
 #: What the methods run, by the names that steps use.
 KERNELS: dict[str, Kernel] = {kernel.name: kernel for m in METHODS.values() for kernel in m.own_kernels}
+
+#: The layers that are no reductions of sliding windows.
+LAYERS: dict[str, Layer] = {
+    layer.name: layer
+    for layer in (
+        TEMPORAL,
+        STATISTICS,
+        K_MAX,
+        ATTENTION,
+        LATENT_ATTENTION,
+        GATED_ATTENTION,
+        CHANNEL,
+        SQUEEZE_EXCITATION,
+        CBAM,
+        SPATIAL_PYRAMID,
+        SPPF,
+    )
+}
 
 
 def get(name: str) -> Method:
@@ -44,12 +67,15 @@ __all__ = [
     "COUNT_PADDED",
     "COUNT_VALID",
     "KERNELS",
+    "LAYERS",
     "METHODS",
     "REQUIRED",
     "Cells",
     "Kernel",
+    "Layer",
     "Method",
     "Param",
+    "Sample",
     "Step",
     "get",
 ]

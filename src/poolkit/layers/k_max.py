@@ -1,38 +1,20 @@
-"""K-max pooling of sequences: the k largest steps of each row.
-
-Kalchbrenner, Grefenstette and Blunsom, A convolutional neural network for modelling sentences, ACL 2014,
-arXiv 1404.2188. The last dimension is time; all dimensions before it count rows.
-"""
+"""K-max pooling of sequences: the k largest steps of each row. The last dimension is time."""
 
 from __future__ import annotations
-
-import operator
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from poolkit import geometry
 from poolkit.errors import ArgumentError
+from poolkit.layers.base import FLOATS, Layer
+from poolkit.layers.steps import Lengths, checked_lengths, with_batch
 
 ORDERS = ("position", "value")
-_FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 _INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
-def checked_count(name: str, value: Any) -> int:
-    """The value as an int of 1 or more."""
-    try:
-        if isinstance(value, bool):
-            raise TypeError
-        count = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name} must be an int, but got {value!r} ({type(value).__name__})") from None
-    if count < 1:
-        raise ArgumentError(f"{name} must be greater than zero, but got {count}")
-    return count
-
-
-def checked_order(order: Any) -> str:
+def _checked_order(order: str) -> str:
     if not isinstance(order, str) or order not in ORDERS:
         raise ArgumentError(f"order must be 'position' or 'value', but got {order!r}")
     return order
@@ -44,47 +26,33 @@ def dynamic_k(length: int, layer: int, layers: int, k_top: int) -> int:
     >>> [dynamic_k(18, layer, 3, 3) for layer in (1, 2, 3)]
     [12, 6, 3]
     """
-    checked_layers(layer, layers, k_top)
+    _check_layers(layer, layers, k_top)
     return max(k_top, -(-(layers - layer) * length // layers))
 
 
-def checked_layers(layer: Any, layers: Any, k_top: Any) -> None:
-    checked_count("k_top", k_top)
-    if checked_count("layer", layer) > checked_count("layers", layers):
+def _check_layers(layer: int, layers: int, k_top: int) -> None:
+    geometry.integer("k_top", k_top, positive=True)
+    if geometry.integer("layer", layer, positive=True) > geometry.integer("layers", layers, positive=True):
         raise ArgumentError(f"layer must be at most layers, but got layer={layer}, layers={layers}")
 
 
-def _checked_input(name: str, input: Any) -> None:
+def _check_input(name: str, input: Tensor) -> None:
     if not isinstance(input, Tensor):
         raise TypeError(f"{name}(): input must be a torch.Tensor, but got {type(input).__name__}")
     if input.dim() not in (2, 3) or 0 in input.shape[-2:]:
-        raise ArgumentError(f"{name}(): Expected input (N, C, L) or (C, L), not empty, but got: {list(input.shape)}")
-    if input.dtype not in _FLOATS + _INTEGERS:
+        raise ArgumentError(
+            f"{name}(): input must be (N, C, L) or (C, L) with at least one channel and step, "
+            f"but got {list(input.shape)}"
+        )
+    if input.dtype not in FLOATS + _INTEGERS:
         raise NotImplementedError(f"{name}(): input must be floating or integer, but got {input.dtype}")
-
-
-def _checked_lengths(name: str, lengths: Any, input: Tensor) -> Tensor:
-    """The lengths as int64 on the input's device, one for each sample."""
-    shape = input.shape[:-2]
-    lengths = torch.as_tensor(lengths)
-    if lengths.is_floating_point() or lengths.is_complex() or lengths.dtype == torch.bool:
-        raise TypeError(f"{name}(): lengths must be integers, but got {lengths.dtype}")
-    if lengths.shape != shape:
-        wanted = f"one length for each sample, shape {list(shape)}"
-        raise ArgumentError(f"{name}(): lengths must hold {wanted}, but got {list(lengths.shape)}")
-    lengths = lengths.to(device=input.device, dtype=torch.int64)
-    if not torch.compiler.is_compiling():
-        wrong = lengths[(lengths < 0) | (lengths > input.shape[-1])]
-        if wrong.numel() > 0:
-            raise ArgumentError(f"{name}(): lengths must be from 0 to {input.shape[-1]}, but got {wrong[0].item()}")
-    return lengths
 
 
 def _largest(input: Tensor, k: int, steps: Tensor, counts: Tensor, order: str) -> Tensor:
     """The `counts` largest of the first `steps` steps of each row, the rest of k filled with zeros."""
     length = input.shape[-1]
     time = torch.arange(length, device=input.device)
-    # The order of a stable sort is that of positions among equals, so that padding comes behind every real step: it
+    # The order of a stable sort is that of positions among equals, so that padding comes behind every valid step: it
     # is the smallest of all and stands last.
     lowest = float("-inf") if input.is_floating_point() else torch.iinfo(input.dtype).min
     ranked = input.detach().masked_fill(time >= steps, lowest).sort(dim=-1, descending=True, stable=True).indices
@@ -96,7 +64,7 @@ def _largest(input: Tensor, k: int, steps: Tensor, counts: Tensor, order: str) -
 
 
 def k_max_pool1d(
-    input: Tensor, k: int, order: str = "position", lengths: Any = None, return_lengths: bool = False
+    input: Tensor, k: int, order: str = "position", lengths: Lengths | None = None, return_lengths: bool = False
 ) -> Tensor | tuple[Tensor, Tensor]:
     """Keeps the k largest steps of each row.
 
@@ -104,10 +72,10 @@ def k_max_pool1d(
         input: (N, C, L) or (C, L).
         k: how many steps to keep.
         order: 'position' keeps the steps in the order that they had, 'value' puts the largest first.
-        lengths: how many steps of each sample are real, (N,), or a number for (C, L); all by default.
-        return_lengths: return also how many of the k steps are real: min(k, length), int64, of the shape of lengths.
+        lengths: how many steps of each sample are valid, (N,), or a number for (C, L); all by default.
+        return_lengths: return also how many of the k steps are valid: min(k, length), int64, of the shape of lengths.
 
-    Returns (N, C, k) or (C, k); rows of fewer than k real steps end in zeros. Padded steps are never picked. Of equals
+    Returns (N, C, k) or (C, k); rows of fewer than k valid steps end in zeros. Padded steps are never picked. Of equals
     the earliest is picked; NaN counts as the largest. The gradient of each kept step goes to where it came from.
 
     dtypes: float32, float64, float16, bfloat16, and integers other than bool; the output has the input's.
@@ -119,9 +87,9 @@ def k_max_pool1d(
     >>> k_max_pool1d(torch.tensor([[3.0, 1.0, 4.0, 1.0, 5.0]]), 3)
     tensor([[3., 4., 5.]])
     """
-    k = checked_count("k", k)
-    checked_order(order)
-    _checked_input("k_max_pool1d", input)
+    k = geometry.integer("k", k, positive=True)
+    _checked_order(order)
+    _check_input("k_max_pool1d", input)
     steps = _steps("k_max_pool1d", input, lengths)
     counts = steps.clamp(max=k)
     result = _largest(input, k, steps[..., None, None], counts[..., None, None], order)
@@ -134,7 +102,7 @@ def dynamic_k_max_pool1d(
     layers: int,
     k_top: int,
     order: str = "position",
-    lengths: Any = None,
+    lengths: Lengths | None = None,
     return_lengths: bool = False,
 ) -> Tensor | tuple[Tensor, Tensor]:
     """Keeps as many of the largest steps of each row as its length and the layer's depth ask for.
@@ -153,9 +121,9 @@ def dynamic_k_max_pool1d(
     >>> dynamic_k_max_pool1d(torch.arange(6.0)[None], layer=1, layers=2, k_top=1)
     tensor([[3., 4., 5.]])
     """
-    checked_layers(layer, layers, k_top)
-    checked_order(order)
-    _checked_input("dynamic_k_max_pool1d", input)
+    _check_layers(layer, layers, k_top)
+    _checked_order(order)
+    _check_input("dynamic_k_max_pool1d", input)
     steps = _steps("dynamic_k_max_pool1d", input, lengths)
     counts = ((layers - layer) * steps + layers - 1) // layers
     counts = torch.minimum(counts.clamp(min=k_top), steps)
@@ -164,8 +132,48 @@ def dynamic_k_max_pool1d(
     return (result, counts) if return_lengths else result
 
 
-def _steps(name: str, input: Tensor, lengths: Any) -> Tensor:
-    """How many steps of each sample are real."""
+def _steps(name: str, input: Tensor, lengths: Lengths | None) -> Tensor:
+    """How many steps of each sample are valid."""
+    batch, length = input.shape[:-2], input.shape[-1]
     if lengths is None:
-        return torch.full(input.shape[:-2], input.shape[-1], dtype=torch.int64, device=input.device)
-    return _checked_lengths(name, lengths, input)
+        return torch.full(batch, length, dtype=torch.int64, device=input.device)
+    if batch:
+        return checked_lengths(name, lengths, batch[0], length).to(input.device)
+    single, _ = with_batch(name, lengths, None)
+    assert single is not None
+    return checked_lengths(name, single, 1, length)[0].to(input.device)
+
+
+class KMaxPool1d(Layer):
+    """The k largest steps of each row: :func:`poolkit.functional.k_max_pool1d`."""
+
+    _shown = ("k", "order")
+
+    def __init__(self, k: int, order: str = "position", return_lengths: bool = False) -> None:
+        super().__init__()
+        self.k = geometry.integer("k", k, positive=True)
+        self.order = _checked_order(order)
+        self.return_lengths = return_lengths
+
+    def forward(self, input: Tensor, lengths: Lengths | None = None) -> Tensor | tuple[Tensor, Tensor]:
+        return k_max_pool1d(input, self.k, self.order, lengths, self.return_lengths)
+
+
+class DynamicKMaxPool1d(Layer):
+    """The largest steps, the fewer the deeper: :func:`poolkit.functional.dynamic_k_max_pool1d`."""
+
+    _shown = ("layer", "layers", "k_top", "order")
+
+    def __init__(
+        self, layer: int, layers: int, k_top: int, order: str = "position", return_lengths: bool = False
+    ) -> None:
+        super().__init__()
+        _check_layers(layer, layers, k_top)
+        self.layer, self.layers, self.k_top = layer, layers, k_top
+        self.order = _checked_order(order)
+        self.return_lengths = return_lengths
+
+    def forward(self, input: Tensor, lengths: Lengths | None = None) -> Tensor | tuple[Tensor, Tensor]:
+        return dynamic_k_max_pool1d(
+            input, self.layer, self.layers, self.k_top, self.order, lengths, self.return_lengths
+        )

@@ -1,0 +1,84 @@
+"""Pooling over the channels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from poolkit import functional
+from poolkit.errors import ArgumentError
+from poolkit.layers.base import Layer, check_floating
+
+_POOLS = {
+    "mean": functional.global_avg_pool1d,
+    "max": functional.global_max_pool1d,
+    "min": functional.global_min_pool1d,
+}
+
+
+def _checked_kinds(kind: str | Sequence[str]) -> tuple[str, ...]:
+    if not isinstance(kind, Sequence):
+        raise TypeError(f"kind must be a name or several of them, but got {kind!r} ({type(kind).__name__})")
+    kinds = (kind,) if isinstance(kind, str) else tuple(kind)
+    if not kinds or not all(each in tuple(_POOLS) for each in kinds):
+        allowed = ", ".join(map(repr, _POOLS))
+        raise ArgumentError(f"kind must be one of {allowed}, or several of them, but got {kind!r}")
+    return kinds
+
+
+def _check_dim(dim: int) -> None:
+    if isinstance(dim, bool) or not isinstance(dim, int):
+        raise TypeError(f"dim must be an int, but got {dim!r} ({type(dim).__name__})")
+
+
+def channel_pool(input: Tensor, kind: str | Sequence[str] = ("mean", "max"), dim: int = 1) -> Tensor:
+    """Mean, maximum or minimum over the channels of every cell.
+
+    Args:
+        input: (N, C, *spatial) with any number of spatial dimensions, none too; or without a batch, with `dim=0`.
+        kind: 'mean', 'max' or 'min', or several of them, which become the channels of the result.
+        dim: the dimension of the channels.
+
+    Returns:
+        The input's shape with one channel for each kind. Maxima and minima give their gradient to one channel, the
+        first of equals; NaN wins.
+
+    dtypes: float32, float64, float16, bfloat16. Raises ArgumentError (a ValueError) for a bad argument, TypeError for
+    one of a wrong type, NotImplementedError for another dtype.
+    """
+    name = "channel_pool"
+    kinds = _checked_kinds(kind)
+    _check_dim(dim)
+    check_floating(name, input=input)
+    if not -input.dim() <= dim < input.dim():
+        raise ArgumentError(f"{name}(): dim must be a dimension of the input {list(input.shape)}, but got {dim}")
+    dim %= input.dim()
+    before, after = input.shape[:dim], input.shape[dim + 1 :]
+    if 0 in input.shape[dim:]:
+        raise ArgumentError(f"{name}(): input must have at least one channel and cell, but got {list(input.shape)}")
+    # The cells stand where channels do, and the channels are what is pooled: no copy in either memory format.
+    cells = input.reshape(math.prod(before), input.shape[dim], math.prod(after)).transpose(1, 2)
+    pooled = [_POOLS[each](cells).reshape(*before, 1, *after) for each in kinds]
+    return pooled[0] if len(pooled) == 1 else torch.cat(pooled, dim)
+
+
+class ChannelPool(Layer):
+    """Pooling over the channels, :func:`poolkit.functional.channel_pool` as a layer.
+
+    Args:
+        kind: 'mean', 'max' or 'min', or several of them, which become the channels of the result.
+        dim: the dimension of the channels: 1, or 0 for inputs without a batch.
+    """
+
+    _shown = ("kind", "dim")
+
+    def __init__(self, kind: str | Sequence[str] = ("mean", "max"), dim: int = 1) -> None:
+        super().__init__()
+        _check_dim(dim)
+        self.kind, self.dim = _checked_kinds(kind), dim
+
+    def forward(self, input: Tensor) -> Tensor:
+        return channel_pool(input, self.kind, self.dim)

@@ -1,0 +1,107 @@
+"""Attention pooling."""
+
+from __future__ import annotations
+
+from poolkit.methods.layer import Layer, Sample
+
+_MASK = {"mask": [[True, True, False, True, False], [False, True, True, False, False]]}
+
+ATTENTION = Layer(
+    name="attention",
+    title="Attention pooling of a map",
+    formula="y = W_c softmax(q k^T / sqrt(d)) v, where q comes from the mean, k and v from the mean and all cells",
+    summary="The mean of a map asks and all its cells answer, with learnt positions: the head of CLIP's ResNets. Maps "
+    "of another size than the positions were learnt for are taken too. `attention_pool` is the step without weights.",
+    file="attention",
+    functions=("attention_pool",),
+    modules=("AttentionPool2d",),
+    cite="Radford et al., Learning transferable visual models from natural language supervision, ICML 2021, "
+    "arXiv 2103.00020",
+    samples=(
+        Sample(
+            "AttentionPool2d",
+            {"in_channels": 4, "spatial_size": (3, 2), "num_heads": 2},
+            ((2, 4, 3, 2),),
+            (2, 4),
+        ),
+        Sample(
+            "AttentionPool2d",
+            {"in_channels": 4, "spatial_size": 2, "num_heads": 1, "out_channels": 3},
+            ((2, 4, 3, 4),),
+            (2, 3),
+        ),
+    ),
+    invalid=(
+        ("AttentionPool2d", {"in_channels": 4, "spatial_size": 2, "num_heads": 3}, "num_heads"),
+        ("AttentionPool2d", {"in_channels": 4, "spatial_size": 0, "num_heads": 2}, "spatial_size"),
+        ("AttentionPool2d", {"in_channels": 0, "spatial_size": 2, "num_heads": 1}, "in_channels"),
+        ("AttentionPool2d", {"in_channels": 4.0, "spatial_size": 2, "num_heads": 1}, "in_channels"),
+    ),
+    see=("latent_attention", "gated_attention", "avg"),
+)
+
+LATENT_ATTENTION = Layer(
+    name="latent_attention",
+    title="Latent attention pooling",
+    formula="z = W_o softmax(q k^T / sqrt(d)) v with learnt q; y = z + MLP(LayerNorm(z))",
+    summary="Learnt queries ask any number of tokens, and a residual MLP follows: the multi-head attention pooling "
+    "(MAP) head of vision transformers.",
+    file="attention",
+    functions=(),
+    modules=("LatentAttentionPool",),
+    cite="Lee, Lee, Kim, Kosiorek, Choi and Teh, Set transformer, ICML 2019, arXiv 1810.00825; "
+    "Zhai, Mustafa, Kolesnikov and Beyer, Sigmoid loss for language image pre-training, ICCV 2023, arXiv 2303.15343",
+    samples=(
+        Sample("LatentAttentionPool", {"in_channels": 4, "num_heads": 2}, ((2, 5, 4),), (2, 4)),
+        Sample(
+            "LatentAttentionPool",
+            {"in_channels": 4, "num_heads": 2, "num_latents": 3, "reduce": "mean"},
+            ((2, 5, 4),),
+            (2, 4),
+            _MASK,
+        ),
+        Sample(
+            "LatentAttentionPool",
+            {"in_channels": 4, "num_heads": 1, "num_latents": 2, "reduce": "none", "mlp_ratio": 0.5},
+            ((2, 5, 4),),
+            (2, 2, 4),
+        ),
+    ),
+    invalid=(
+        ("LatentAttentionPool", {"in_channels": 4}, "num_heads"),
+        ("LatentAttentionPool", {"in_channels": 4, "num_heads": 2, "reduce": "max"}, "reduce"),
+        ("LatentAttentionPool", {"in_channels": 4, "num_heads": 2, "num_latents": 0}, "num_latents"),
+        ("LatentAttentionPool", {"in_channels": 4, "num_heads": 2, "mlp_ratio": 0}, "mlp_ratio"),
+        ("LatentAttentionPool", {"in_channels": 4, "num_heads": 2, "mlp_ratio": float("nan")}, "mlp_ratio"),
+        ("LatentAttentionPool", {"in_channels": 4, "num_heads": 2, "eps": -1.0}, "eps"),
+    ),
+    see=("attention", "gated_attention"),
+)
+
+GATED_ATTENTION = Layer(
+    name="gated_attention",
+    title="Gated attention pooling",
+    formula="y = sum of a_k h_k, a = softmax over k of w (tanh(V h_k) * sigmoid(U h_k))",
+    summary="The weighted mean of a bag of instances, each weighed by a small gated network: pooling for "
+    "multiple-instance learning that also says which instances mattered.",
+    file="attention",
+    functions=(),
+    modules=("GatedAttentionPool",),
+    cite="Ilse, Tomczak and Welling, Attention-based deep multiple instance learning, ICML 2018, arXiv 1802.04712",
+    samples=(
+        Sample("GatedAttentionPool", {"in_channels": 4, "hidden_channels": 3}, ((2, 5, 4),), (2, 4)),
+        Sample(
+            "GatedAttentionPool",
+            {"in_channels": 4, "hidden_channels": 3, "num_heads": 2},
+            ((2, 5, 4),),
+            (2, 8),
+            _MASK,
+        ),
+    ),
+    invalid=(
+        ("GatedAttentionPool", {"in_channels": 0}, "in_channels"),
+        ("GatedAttentionPool", {"in_channels": 4, "hidden_channels": 0}, "hidden_channels"),
+        ("GatedAttentionPool", {"in_channels": 4, "num_heads": 0}, "num_heads"),
+    ),
+    see=("attention", "temporal"),
+)

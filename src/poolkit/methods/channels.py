@@ -1,0 +1,75 @@
+"""Pooling over the channels, and the blocks that weigh channels and cells by pooling."""
+
+from __future__ import annotations
+
+from poolkit.methods.layer import Layer, Sample
+
+_MAPS = {1: (2, 4, 5), 2: (2, 4, 3, 5), 3: (2, 4, 3, 2, 3)}
+
+CHANNEL = Layer(
+    name="channel",
+    title="Channel pooling",
+    formula="y = mean, max or min over the channels of x",
+    summary="One value for each cell from all its channels; several kinds become the channels of the result.",
+    file="channel",
+    functions=("channel_pool",),
+    modules=("ChannelPool",),
+    cite="Woo, Park, Lee and Kweon, CBAM: convolutional block attention module, ECCV 2018, arXiv 1807.06521",
+    samples=(
+        Sample("ChannelPool", {}, (_MAPS[2],), (2, 2, 3, 5)),
+        Sample("ChannelPool", {"kind": "min"}, (_MAPS[1],), (2, 1, 5)),
+        Sample("ChannelPool", {"kind": ("min", "max", "mean")}, (_MAPS[3],), (2, 3, 3, 2, 3)),
+        Sample("ChannelPool", {"kind": "max", "dim": -1}, ((2, 4),), (2, 1)),
+    ),
+    invalid=(
+        ("ChannelPool", {"kind": "median"}, "kind"),
+        ("ChannelPool", {"kind": ()}, "kind"),
+        ("ChannelPool", {"kind": None}, "kind"),
+        ("ChannelPool", {"kind": [["max"]]}, "kind"),
+        ("ChannelPool", {"dim": 1.5}, "dim"),
+    ),
+    unbatched=False,  # with dim=0
+    see=("cbam", "avg", "max", "min"),
+)
+
+SQUEEZE_EXCITATION = Layer(
+    name="squeeze_excitation",
+    title="Squeeze-and-excitation",
+    formula="y = x * sigmoid(W_2 relu(W_1 mean(x)))",
+    summary="Weighs every channel by what a small network makes of the means of all channels.",
+    file="excitation",
+    functions=(),
+    modules=tuple(f"SqueezeExcitation{rank}d" for rank in _MAPS),
+    cite="Hu, Shen and Sun, Squeeze-and-excitation networks, CVPR 2018, arXiv 1709.01507",
+    samples=tuple(
+        Sample(f"SqueezeExcitation{rank}d", {"in_channels": 4, "reduction": 2}, (size,), size)
+        for rank, size in _MAPS.items()
+    ),
+    invalid=(
+        ("SqueezeExcitation2d", {"in_channels": 0}, "in_channels"),
+        ("SqueezeExcitation2d", {"in_channels": 4, "reduction": 0}, "reduction"),
+        ("SqueezeExcitation2d", {"in_channels": 4, "reduction": 1.5}, "reduction"),
+    ),
+    see=("cbam", "avg"),
+)
+
+CBAM = Layer(
+    name="cbam",
+    title="Convolutional block attention",
+    formula="x' = x * sigmoid(MLP(mean(x)) + MLP(max(x))); y = x' * sigmoid(conv([mean_c(x'), max_c(x')]))",
+    summary="Weighs every channel by the plane's mean and maximum, then every cell by its channels' mean and maximum.",
+    file="excitation",
+    functions=(),
+    modules=tuple(f"CBAM{rank}d" for rank in _MAPS),
+    cite="Woo, Park, Lee and Kweon, CBAM: convolutional block attention module, ECCV 2018, arXiv 1807.06521",
+    samples=tuple(
+        Sample(f"CBAM{rank}d", {"in_channels": 4, "reduction": 2, "kernel_size": 3}, (size,), size)
+        for rank, size in _MAPS.items()
+    ),
+    invalid=(
+        ("CBAM2d", {"in_channels": 4, "kernel_size": 2}, "kernel_size"),
+        ("CBAM2d", {"in_channels": 4, "kernel_size": (3, 3, 3)}, "kernel_size"),
+        ("CBAM2d", {"in_channels": 4, "reduction": -1}, "reduction"),
+    ),
+    see=("squeeze_excitation", "channel"),
+)

@@ -1,0 +1,45 @@
+"""What one row says about a layer that is no reduction of sliding windows."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+_NOTHING: Mapping[str, Any] = types.MappingProxyType({})
+
+
+class Sample(NamedTuple):
+    """A module, an input that it takes, and what comes out: plain data, from which tests build the tensors."""
+
+    module: str
+    #: Of the constructor.
+    arguments: Mapping[str, Any]
+    #: Shapes of the floating-point inputs of forward, one for each positional argument.
+    inputs: tuple[tuple[int, ...], ...]
+    output: tuple[int, ...]
+    #: Further arguments of forward; nested lists stand for tensors of int64, bool or the input's dtype.
+    given: Mapping[str, Any] = _NOTHING
+
+
+@dataclasses.dataclass(frozen=True)
+class Layer:
+    """A pooling layer with code of its own. Public names, type stubs, tests and docs derive from its row."""
+
+    name: str
+    title: str
+    formula: str
+    summary: str
+    #: The file of poolkit.layers that holds the code.
+    file: str
+    #: Names in poolkit.functional and in poolkit.nn.
+    functions: tuple[str, ...]
+    modules: tuple[str, ...]
+    cite: str
+    samples: tuple[Sample, ...]
+    #: Constructor arguments that must be refused: the module, the arguments, a word of the message.
+    invalid: tuple[tuple[str, Mapping[str, Any], str], ...] = ()
+    #: Whether inputs without a batch dimension are taken.
+    unbatched: bool = True
+    see: tuple[str, ...] = ()
