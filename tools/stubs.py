@@ -24,8 +24,12 @@ import torch
 from torch import Tensor
 
 from poolkit.geometry import Padding, Size
+from poolkit.layers.regions import {regions}
 
 """
+
+FUNCTIONS_OF_REGIONS = "roi_align as roi_align, roi_pool as roi_pool"
+MODULES_OF_REGIONS = "RoIAlign as RoIAlign, RoIPool as RoIPool"
 
 UNPOOL = """def max_unpool{rank}d(
     input: Tensor,
@@ -52,7 +56,7 @@ POOL_CLASS = """class Pool(torch.nn.Module):
 
 
 def functional_stub() -> str:
-    parts = [HEADER, TORCH_IMPORTS.replace("from typing import Any\n", "")]
+    parts = [HEADER, TORCH_IMPORTS.format(regions=FUNCTIONS_OF_REGIONS).replace("from typing import Any\n", "")]
     for f in functions():
         parts.append(f"def {f.name}(input: Tensor, {signature(f.arguments, stub=True)}) -> {f.returns}: ...\n")
     parts += [UNPOOL.format(rank=rank) for rank in RANKS]
@@ -69,7 +73,7 @@ def class_stub(f: Function) -> str:
 
 
 def nn_stub() -> str:
-    parts = [HEADER, TORCH_IMPORTS, POOL_CLASS, "\n"]
+    parts = [HEADER, TORCH_IMPORTS.format(regions=MODULES_OF_REGIONS), POOL_CLASS, "\n"]
     parts += [class_stub(f) for f in functions()]
     parts += [UNPOOL_CLASS.format(rank=rank) + "\n" for rank in RANKS]
     return "".join(parts).rstrip("\n") + "\n"

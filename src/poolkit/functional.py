@@ -6,7 +6,8 @@ For every method of the table (:mod:`poolkit.methods`) and rank 1 to 3: ``<name>
 last. Inputs are (N, C, *spatial) or (C, *spatial); the output has the same dtype, device and memory format.
 
 The functions are written from the table when this module is imported, as ``dataclasses`` writes ``__init__``: plain
-Python functions with real signatures. Their type stubs are in functional.pyi.
+Python functions with real signatures. Their type stubs are in functional.pyi. ``roi_align`` and ``roi_pool`` are
+written out in :mod:`poolkit.layers.regions`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from poolkit import geometry, ops
 from poolkit._signatures import FORMS, RANKS, Form, Function, functions
 from poolkit.errors import ArgumentError
 from poolkit.geometry import Windows
+from poolkit.layers.regions import roi_align, roi_pool
 from poolkit.methods import METHODS, Method, Step
 
 
@@ -193,7 +195,7 @@ Where an index occurs twice in a plane, the last in row-major order is kept and 
 outside the plane raises an error and nothing is written.
 """
 
-__all__ = []
+__all__ = ["roi_align", "roi_pool"]
 for _function in functions():
     globals()[_function.name] = _write(_function)
     __all__ += [_function.name]

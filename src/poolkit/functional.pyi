@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from poolkit.geometry import Padding, Size
+from poolkit.layers.regions import roi_align as roi_align, roi_pool as roi_pool
 
 def max_pool1d(input: Tensor, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, return_indices: bool = False) -> Tensor | tuple[Tensor, Tensor]: ...
 def max_pool2d(input: Tensor, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, return_indices: bool = False) -> Tensor | tuple[Tensor, Tensor]: ...

@@ -3,6 +3,7 @@
 For every function of :mod:`poolkit.functional` a module without logic: ``MaxPool2d`` for ``max_pool2d``,
 ``AdaptiveMaxPool2d``, ``GlobalMaxPool2d`` and so on, plus ``MaxUnpool1d`` to ``MaxUnpool3d`` and :class:`Pool`, which
 builds any method by name. Where ``torch.nn`` has the layer, the constructor, the attributes and the repr are the same.
+``RoIAlign`` and ``RoIPool`` are written out in :mod:`poolkit.layers.regions`.
 Bad arguments are refused when the layer is built. No layer has parameters or buffers. Type stubs are in nn.pyi.
 """
 
@@ -17,6 +18,7 @@ from torch import Tensor
 from poolkit import functional, geometry, methods
 from poolkit._signatures import RANKS, Form, Function, arguments_of, functions, signature
 from poolkit.errors import ArgumentError
+from poolkit.layers.regions import RoIAlign, RoIPool
 from poolkit.methods import METHODS, Method
 
 
@@ -148,7 +150,7 @@ class Pool(_Layer):
         return result
 
 
-__all__: list[str] = ["Pool"]
+__all__: list[str] = ["Pool", "RoIAlign", "RoIPool"]
 
 
 def _write(names: Sequence[Function]) -> None:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from poolkit.geometry import Padding, Size
+from poolkit.layers.regions import RoIAlign as RoIAlign, RoIPool as RoIPool
 
 class Pool(torch.nn.Module):
     def __init__(self, method: str, *, rank: int | None = None, **arguments: Any) -> None: ...
