@@ -11,10 +11,9 @@
 namespace poolkit {
 namespace {
 
-// Channels that share one table of a box, and whose part of a row of the map stays in the cache.
+// Channels of a unit of work, which share the tables of a box: few enough that a row of the map stays in the cache and
+// that there are units for all threads, and enough that neighbouring lines of memory are read together.
 constexpr int64_t kChannels = 64;
-// In backward a block of channels goes through all boxes of its sample.
-constexpr int64_t kSummedChannels = 32;
 
 // Corners further than this many cells from the map count as this far: bins are integers.
 constexpr double kFarthest = 0x1p31;
@@ -195,10 +194,10 @@ void for_boxes(const Regions& r, const Blocks& blocks, const Tables& empty, int 
 // Clears the blocks of grad_x and calls add(box, block, call, sums) for each box of their sample, in order.
 template <class MakeAdd>
 void sum_over_boxes(const Regions& r, int winner_bytes, void* grad_x, Parallel parallel, MakeAdd make_add) {
-  const Blocks blocks{r, kSummedChannels};
+  const Blocks blocks{r, kChannels};
   const RoiKernels& kernels = *roi_kernels(r.dtype);
   const int64_t element = size_of(r.dtype), cells = blocks.map_cells();
-  const int64_t work = std::min(kSummedChannels, r.channels) * (cells + r.boxes * blocks.bins() * 8);
+  const int64_t work = std::min(kChannels, r.channels) * (cells + r.boxes * blocks.bins() * 8);
   in_parallel(parallel, r.samples * blocks.count(), work, [&](int64_t begin, int64_t end) {
     auto add = make_add(blocks);
     std::vector<char> scratch;

@@ -407,16 +407,32 @@ void pool(const RoiCall& call, const Spans& rows, const Spans& columns, const vo
   }
 }
 
+// Adds the gradients of some channels, bin by bin. Neighbouring bins often share their winner, and each sum waits for
+// the one before, so channels are what the inner loop is over.
+template <class Winner>
+POOLKIT_INLINE void scatter(const RoiCall& call, const T* grad_y, const Winner* winners, A* sums, int64_t channels,
+                            int64_t bin_step, int64_t cell_step) {
+  for (int64_t bin = 0; bin < call.out_height * call.out_width; ++bin) {
+    for (int64_t i = 0; i < channels; ++i) {
+      const int64_t winner = winners[i * bin_step];  // the largest number of its type for an empty bin
+      if (winner < call.cells) sums[winner * call.map.cell + i * cell_step] += load<One>(grad_y + i * bin_step);
+    }
+    grad_y += call.bins.cell;
+    winners += call.bins.cell;
+  }
+}
+
 template <class Winner>
 void pool_backward_of(const RoiCall& call, const T* grad_y, const Winner* winners, A* sums) {
-  for (int64_t plane = 0; plane < call.planes; ++plane) {
-    int64_t from = plane * call.bins.plane;
+  if (call.lanes > 1) return scatter(call, grad_y, winners, sums, call.lanes, 1, 1);
+  constexpr int64_t kTogether = 4;
+  for (int64_t plane = 0; plane < call.planes; plane += kTogether) {
+    const int64_t from = plane * call.bins.plane;
     A* const to = sums + plane * call.map.plane;
-    for (int64_t bin = 0; bin < call.out_height * call.out_width; ++bin, from += call.bins.cell) {
-      for (int64_t lane = 0; lane < call.lanes; ++lane) {
-        const Winner winner = winners[from + lane];  // the largest number of its type for an empty bin
-        if (winner < call.cells) to[int64_t(winner) * call.map.cell + lane] += load<One>(grad_y + from + lane);
-      }
+    if (plane + kTogether <= call.planes) {
+      scatter(call, grad_y + from, winners + from, to, kTogether, call.bins.plane, call.map.plane);
+    } else {
+      scatter(call, grad_y + from, winners + from, to, call.planes - plane, call.bins.plane, call.map.plane);
     }
   }
 }
