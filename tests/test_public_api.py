@@ -42,8 +42,10 @@ def test_every_method_in_every_form_rank_and_front() -> None:
                 assert function in pooling_of_arrays.__all__
                 assert f"{class_prefix}{method.class_name}Pool{rank}d" in nn.__all__
     unpools = {f"max_unpool{rank}d" for rank in (1, 2, 3)}
-    assert len(functional.__all__) == 9 * len(methods.METHODS) + 3
-    assert unpools < set(functional.__all__)
+    regions = {"roi_align", "roi_pool"}
+    assert len(functional.__all__) == 9 * len(methods.METHODS) + len(unpools | regions)
+    assert unpools | regions < set(functional.__all__)
+    assert {"RoIAlign", "RoIPool"} < set(nn.__all__)
 
 
 def test_kernels_and_table_agree() -> None:

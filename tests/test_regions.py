@@ -717,8 +717,3 @@ def test_modules_do_what_the_functions_do() -> None:
     for module in (align, pool):
         assert not module.state_dict()
         assert torch.equal(module.eval()(x, SOME_BOXES), module.train()(x, SOME_BOXES))
-
-
-def test_public_names() -> None:
-    assert {"roi_align", "roi_pool"} <= set(functional.__all__)
-    assert {"RoIAlign", "RoIPool"} <= set(nn.__all__)
