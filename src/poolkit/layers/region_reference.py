@@ -60,15 +60,17 @@ def _channels_second(y: Tensor, x: Tensor) -> Tensor:
 def align(x: Tensor, boxes: Tensor, size: list[int], scale: float, ratio: int, aligned: bool) -> Tensor:
     """RoI align: the weighted cells of each bin."""
     height, width = x.shape[2:]
+    cells = _widened(x)
     rows, row_weights = _taps(boxes, 1, scale, size[0], height, ratio, aligned)
     columns, column_weights = _taps(boxes, 0, scale, size[1], width, ratio, aligned)
+    rows, columns = rows.to(x.device), columns.to(x.device)
+    row_weights, column_weights = row_weights.to(cells), column_weights.to(cells)
     sample = boxes[:, 0].long()[:, None, None].to(x.device)
-    cells = _widened(x)
     y = cells.new_zeros(len(boxes), *size, x.shape[1])
     for row, row_weight in zip(rows.unbind(-1), row_weights.unbind(-1), strict=True):
         for column, column_weight in zip(columns.unbind(-1), column_weights.unbind(-1), strict=True):
-            weight = (row_weight[:, :, None] * column_weight[:, None, :])[..., None].to(cells)
-            value = cells[sample, :, row[:, :, None].to(x.device), column[:, None, :].to(x.device)]
+            weight = (row_weight[:, :, None] * column_weight[:, None, :])[..., None]
+            value = cells[sample, :, row[:, :, None], column[:, None, :]]
             # What has no weight does not count, NaN or not.
             y = y + torch.where(weight == 0, 0, value * weight)
     return _channels_second(y.to(x.dtype), x)
