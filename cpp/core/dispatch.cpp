@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "kernels.h"
+#include "roi.h"
 
 #if defined(POOLKIT_ISAS_X86)
 #define POOLKIT_ISAS(ISA)                                          \
@@ -21,12 +22,15 @@
 namespace poolkit {
 
 #define POOLKIT_TABLE(dtype) extern const Kernels kernels_##dtype;
+#define POOLKIT_ROI_TABLE(dtype) extern const RoiKernels roi_kernels_##dtype;
 #define POOLKIT_DECLARE(space, name, available) \
   namespace space {                             \
   POOLKIT_DTYPES(POOLKIT_TABLE)                 \
+  POOLKIT_FLOATS(POOLKIT_ROI_TABLE)             \
   }
 POOLKIT_ISAS(POOLKIT_DECLARE)
 #undef POOLKIT_DECLARE
+#undef POOLKIT_ROI_TABLE
 #undef POOLKIT_TABLE
 
 namespace {
@@ -34,6 +38,7 @@ namespace {
 struct Isa {
   const char* name;
   const Kernels* (*kernels)(DType);
+  const RoiKernels* (*roi)(DType);
 };
 
 // What this build has and this machine runs, lowest first.
@@ -44,18 +49,29 @@ struct Isas {
   Isas() {
 #define POOLKIT_CASE(dtype) \
   case DType::dtype: return &kernels_##dtype;
-#define POOLKIT_LIST(space, name, available)          \
-  if (available) {                                    \
-    list[count++] = {name, [](DType dtype) {          \
-                       using namespace space;         \
-                       switch (dtype) {               \
-                         POOLKIT_DTYPES(POOLKIT_CASE) \
-                         default: return &kernels_u8; \
-                       }                              \
-                     }};                              \
+#define POOLKIT_ROI_CASE(dtype) \
+  case DType::dtype: return &roi_kernels_##dtype;
+#define POOLKIT_LIST(space, name, available)                                      \
+  if (available) {                                                                \
+    list[count++] = {name,                                                        \
+                     [](DType dtype) {                                            \
+                       using namespace space;                                     \
+                       switch (dtype) {                                           \
+                         POOLKIT_DTYPES(POOLKIT_CASE)                             \
+                         default: return &kernels_u8;                             \
+                       }                                                          \
+                     },                                                           \
+                     [](DType dtype) {                                            \
+                       using namespace space;                                     \
+                       switch (dtype) {                                           \
+                         POOLKIT_FLOATS(POOLKIT_ROI_CASE)                         \
+                         default: return static_cast<const RoiKernels*>(nullptr); \
+                       }                                                          \
+                     }};                                                          \
   }
     POOLKIT_ISAS(POOLKIT_LIST)
 #undef POOLKIT_LIST
+#undef POOLKIT_ROI_CASE
 #undef POOLKIT_CASE
   }
 };
@@ -182,6 +198,8 @@ bool is_empty(const Problem& p) {
 }
 
 }  // namespace
+
+const RoiKernels* roi_kernels(DType dtype) { return active().roi(dtype); }
 
 int find_method(const char* name) {
   for (int i = 0; i < method_count(); ++i) {

@@ -36,7 +36,8 @@ struct Kernels {
 };
 
 // The storage types. Each has an object of its own for each instruction set; bool is stored as u8.
-#define POOLKIT_DTYPES(TYPE) TYPE(f32) TYPE(f64) TYPE(f16) TYPE(bf16) TYPE(u8) TYPE(i8) TYPE(i16) TYPE(i32) TYPE(i64)
+#define POOLKIT_FLOATS(TYPE) TYPE(f32) TYPE(f64) TYPE(f16) TYPE(bf16)
+#define POOLKIT_DTYPES(TYPE) POOLKIT_FLOATS(TYPE) TYPE(u8) TYPE(i8) TYPE(i16) TYPE(i32) TYPE(i64)
 
 // The methods, in the order of reducers.h, with what their traits say.
 struct MethodInfo {

@@ -68,6 +68,7 @@ int run(int random_count) {
   set_num_threads(3);
   check_names();
   sweep_unpools(random_count);
+  sweep_regions(random_count);
   sweep_pools(random_count);
   std::printf("%d passed, %d failed\n", passed, failed);
   return failed ? 1 : 0;

@@ -237,7 +237,7 @@ Where an index occurs twice in a plane, the last in row-major order is kept and 
 outside the plane raises an error and nothing is written.
 """
 
-__all__ = []
+__all__ = ["roi_align", "roi_pool"]
 for _function in functions():
     globals()[_function.name] = _write(_function)
     __all__ += [_function.name]

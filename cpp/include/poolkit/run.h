@@ -70,6 +70,37 @@ BadIndex unpool(const Unpool& problem, const void* x, const int64_t* index, void
 BadIndex unpool_backward(const Unpool& problem, const void* grad_y, const int64_t* index, void* grad_x,
                          Parallel parallel);
 
+// Boxes on maps x[samples][channels][height][width], or [samples][height][width][channels] if channels_last. What is
+// pooled from them is [boxes][channels][out_height][out_width], or [boxes][out_height][out_width][channels].
+struct Regions {
+  DType dtype;  // floating point
+  bool channels_last;
+  int64_t samples, channels, height, width;  // height * width < 2^31
+  int64_t boxes, out_height, out_width;
+  const double* box;  // [boxes][5]: the number of the sample, then x1, y1, x2, y2
+  double scale;       // cells to a unit of a box
+};
+
+// The first box that is not finite or lies on no sample, or -1. Nothing below may be run with such a box.
+int64_t bad_box(const Regions& regions);
+
+// RoI align: the mean of samples of the map, interpolated between the four cells around each. There are
+// sampling_ratio samples in a bin along each axis, or, if that is 0, as many as the bin has cells. If aligned, a cell's
+// centre lies at its index plus 1/2, otherwise at its index.
+struct Sampling {
+  int64_t ratio;
+  bool aligned;
+};
+void roi_align(const Regions& regions, Sampling sampling, const void* x, void* y, Parallel parallel);
+void roi_align_backward(const Regions& regions, Sampling sampling, const void* grad_y, void* grad_x, Parallel parallel);
+
+// RoI pool: the maximum of each bin. Winners, if wanted, are positions in the plane in the smallest unsigned type that
+// holds height * width; its largest number stands for a bin without cells, whose value is 0.
+int roi_winner_bytes(const Regions& regions);
+void roi_pool(const Regions& regions, const void* x, void* y, void* winners, Parallel parallel);
+void roi_pool_backward(const Regions& regions, const void* grad_y, const void* winners, void* grad_x,
+                       Parallel parallel);
+
 // The instruction set chosen at load ("x86-64-v3", "aarch64", ...), and those this build and machine have.
 // POOLKIT_ISA lowers the choice.
 const char* isa();

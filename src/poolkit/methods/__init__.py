@@ -24,6 +24,7 @@ from poolkit.methods.mixes import AVG_MAX, MIXED
 from poolkit.methods.norms import LP, POWER_AVG
 from poolkit.methods.pyramids import SPATIAL_PYRAMID, SPPF
 from poolkit.methods.ranks import MEDIAN, QUANTILE, TOP_K_MEAN
+from poolkit.methods.regions import ROI_ALIGN, ROI_POOL
 from poolkit.methods.sequences import K_MAX, STATISTICS, TEMPORAL
 from poolkit.methods.softmax import SOFT
 
@@ -50,6 +51,8 @@ LAYERS: dict[str, Layer] = {
         CBAM,
         SPATIAL_PYRAMID,
         SPPF,
+        ROI_ALIGN,
+        ROI_POOL,
     )
 }
 
