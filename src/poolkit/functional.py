@@ -237,7 +237,7 @@ Where an index occurs twice in a plane, the last in row-major order is kept and 
 outside the plane raises an error and nothing is written.
 """
 
-__all__ = ["roi_align", "roi_pool"]
+__all__ = []
 for _function in functions():
     globals()[_function.name] = _write(_function)
     __all__ += [_function.name]

@@ -7,11 +7,19 @@ from torch import Tensor
 from poolkit.geometry import Padding, Size
 from poolkit.layers.attention import attention_pool as attention_pool
 from poolkit.layers.channel import channel_pool as channel_pool
+from poolkit.layers.detail import detail_preserving_pool1d as detail_preserving_pool1d
+from poolkit.layers.detail import detail_preserving_pool2d as detail_preserving_pool2d
+from poolkit.layers.detail import detail_preserving_pool3d as detail_preserving_pool3d
+from poolkit.layers.importance import local_importance_pool1d as local_importance_pool1d
+from poolkit.layers.importance import local_importance_pool2d as local_importance_pool2d
+from poolkit.layers.importance import local_importance_pool3d as local_importance_pool3d
 from poolkit.layers.k_max import dynamic_k_max_pool1d as dynamic_k_max_pool1d
 from poolkit.layers.k_max import k_max_pool1d as k_max_pool1d
 from poolkit.layers.pyramid import spatial_pyramid_pool1d as spatial_pyramid_pool1d
 from poolkit.layers.pyramid import spatial_pyramid_pool2d as spatial_pyramid_pool2d
 from poolkit.layers.pyramid import spatial_pyramid_pool3d as spatial_pyramid_pool3d
+from poolkit.layers.regions import roi_align as roi_align
+from poolkit.layers.regions import roi_pool as roi_pool
 from poolkit.layers.sppf import sppf_pool1d as sppf_pool1d
 from poolkit.layers.sppf import sppf_pool2d as sppf_pool2d
 from poolkit.layers.sppf import sppf_pool3d as sppf_pool3d

@@ -139,7 +139,7 @@ class Pool(_Layer):
         return result
 
 
-__all__: list[str] = ["Pool", "RoIAlign", "RoIPool"]
+__all__: list[str] = ["Pool"]
 
 
 def _write(names: Sequence[Function]) -> None:

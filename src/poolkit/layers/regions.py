@@ -15,7 +15,7 @@ from torch import Tensor
 from poolkit import geometry
 from poolkit.errors import ArgumentError
 from poolkit.layers import region_ops
-from poolkit.layers.base import FLOATS, Layer
+from poolkit.layers.base import Layer, check_floating
 
 #: More samples along a bin than this only cost time.
 MOST_SAMPLES = 2**16
@@ -141,12 +141,7 @@ def _checked_sampling(sampling_ratio: object, aligned: object) -> int:
 
 def _regions(name: str, input: Tensor, boxes: Any) -> tuple[Tensor, Tensor]:
     """The input as (N, C, H, W), and the boxes as float64 (K, 5) where tables are made of them: on the CPU."""
-    if not isinstance(input, Tensor):
-        raise TypeError(f"{name}(): input must be a torch.Tensor, but got {type(input).__name__}")
-    if input.dtype not in FLOATS:
-        raise NotImplementedError(
-            f"{name}(): input must be float32, float64, float16 or bfloat16, but got {input.dtype}"
-        )
+    check_floating(name, input=input)
     if input.dim() not in (3, 4) or 0 in input.shape[-3:]:
         raise ArgumentError(
             f"{name}(): input must be (N, C, H, W) or (C, H, W) with at least one channel and cell, "

@@ -4,54 +4,57 @@ from __future__ import annotations
 
 from poolkit.methods.layer import Layer, Sample
 
-_BOXES = {"boxes": [[0.0, 0.5, 1.0, 6.5, 4.0], [1.0, -2.0, 0.0, 3.0, 9.0], [0.0, 2.0, 2.0, 2.5, 2.5]]}
-_MAP = (2, 3, 5, 7)
+_MAP = (2, 3, 7, 9)
+_BOXES = {"boxes": [[0, 1, 1, 6, 4], [1, -2, -3, 4, 2], [0, 2, 1, 8, 6]]}
+_INVALID = (
+    ({"output_size": 0}, "output_size"),
+    ({"output_size": (2, 2, 2)}, "output_size"),
+    ({"output_size": 2, "spatial_scale": 0.0}, "spatial_scale"),
+    ({"output_size": 2, "spatial_scale": "1/16"}, "spatial_scale"),
+)
 
 ROI_ALIGN = Layer(
     name="roi_align",
     title="RoI align",
-    formula="y = mean over the bin's samples of x, interpolated between its four cells",
-    summary="Cuts boxes of any size out of a feature map and brings them to one size, without rounding their corners: "
-    "each bin is the mean of samples interpolated between cells.",
+    formula="y = mean over the samples of a bin of x, interpolated between cells",
+    summary="Makes boxes of any size maps of one size. Samples lie evenly in each bin of a box and are interpolated "
+    "bilinearly; no position is rounded. Boxes get no gradient.",
     file="regions",
     functions=("roi_align",),
     modules=("RoIAlign",),
-    cite="He, Gkioxari, Dollár and Girshick, Mask R-CNN, ICCV 2017, https://arxiv.org/abs/1703.06870",
+    cite="He, Gkioxari, Dollar and Girshick, Mask R-CNN, ICCV 2017, arXiv 1703.06870",
     samples=(
-        Sample("RoIAlign", {"output_size": 2}, (_MAP,), (3, 3, 2, 2), _BOXES),
         Sample("RoIAlign", {"output_size": (3, 2), "sampling_ratio": 2}, (_MAP,), (3, 3, 3, 2), _BOXES),
-        Sample(
-            "RoIAlign", {"output_size": 2, "spatial_scale": 0.5, "aligned": False}, (_MAP,), (3, 3, 2, 2), _BOXES
-        ),
+        Sample("RoIAlign", {"output_size": 2, "spatial_scale": 0.75}, (_MAP,), (3, 3, 2, 2), _BOXES),
+        Sample("RoIAlign", {"output_size": 2, "aligned": False}, (_MAP,), (3, 3, 2, 2), _BOXES),
     ),
     invalid=(
-        ("RoIAlign", {"output_size": 0}, "output_size"),
-        ("RoIAlign", {"output_size": 2, "spatial_scale": 0}, "spatial_scale"),
+        *(("RoIAlign", arguments, word) for arguments, word in _INVALID),
         ("RoIAlign", {"output_size": 2, "sampling_ratio": -2}, "sampling_ratio"),
         ("RoIAlign", {"output_size": 2, "aligned": 1}, "aligned"),
     ),
-    unbatched=False,
+    unbatched=False,  # with boxes of four columns
     see=("roi_pool", "spatial_pyramid", "avg"),
 )
 
 ROI_POOL = Layer(
     name="roi_pool",
     title="RoI pool",
-    formula="y = max over the bin's cells of x",
-    summary="Cuts boxes of any size, rounded to whole cells, out of a feature map and keeps the maximum of each bin.",
+    formula="y = max over the cells of a bin of x",
+    summary="Makes boxes of any size maps of one size: adaptive max pooling of a box, its corners rounded to whole "
+    "cells. A bin outside the map is 0. Boxes get no gradient.",
     file="regions",
     functions=("roi_pool",),
     modules=("RoIPool",),
-    cite="Girshick, Fast R-CNN, ICCV 2015, https://arxiv.org/abs/1504.08083",
+    cite="Girshick, Fast R-CNN, ICCV 2015, arXiv 1504.08083",
     samples=(
-        Sample("RoIPool", {"output_size": 2}, (_MAP,), (3, 3, 2, 2), _BOXES),
-        Sample("RoIPool", {"output_size": (1, 3), "spatial_scale": 0.5}, (_MAP,), (3, 3, 1, 3), _BOXES),
+        Sample("RoIPool", {"output_size": (3, 2)}, (_MAP,), (3, 3, 3, 2), _BOXES),
+        Sample("RoIPool", {"output_size": 2, "spatial_scale": 0.75}, (_MAP,), (3, 3, 2, 2), _BOXES),
     ),
     invalid=(
-        ("RoIPool", {"output_size": (2, 0)}, "output_size"),
-        ("RoIPool", {"output_size": 2, "spatial_scale": -1.0}, "spatial_scale"),
-        ("RoIPool", {"output_size": 2, "return_indices": "no"}, "return_indices"),
+        *(("RoIPool", arguments, word) for arguments, word in _INVALID),
+        ("RoIPool", {"output_size": 2, "return_indices": 1}, "return_indices"),
     ),
-    unbatched=False,
-    see=("roi_align", "max"),
+    unbatched=False,  # with boxes of four columns
+    see=("roi_align", "spatial_pyramid", "max"),
 )

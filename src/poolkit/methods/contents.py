@@ -1,0 +1,81 @@
+"""Means of windows whose weights come from the content, with learnt parameters."""
+
+from __future__ import annotations
+
+from poolkit.methods.layer import Layer, Sample
+
+_MAPS = {1: (2, 3, 7), 2: (2, 3, 5, 7), 3: (2, 3, 3, 5, 4)}
+_HALF = {1: (2, 3, 3), 2: (2, 3, 2, 3), 3: (2, 3, 1, 2, 2)}
+_STRIDED = {1: (2, 3, 4), 2: (2, 3, 3, 4), 3: (2, 3, 2, 3, 2)}
+_RANKS = (1, 2, 3)
+
+LOCAL_IMPORTANCE = Layer(
+    name="local_importance",
+    title="Local importance pooling",
+    formula="y = sum over the window of exp(t) x / sum of exp(t), where t = G(x) is learnt",
+    summary="The mean of each window, weighted by the exponentials of logits that a small network makes of the input: "
+    "what matters is learnt, not assumed.",
+    file="importance",
+    functions=tuple(f"local_importance_pool{rank}d" for rank in _RANKS),
+    modules=tuple(
+        f"{name}{rank}d" for name in ("LocalImportancePool", "SimplifiedLogit", "BottleneckLogit") for rank in _RANKS
+    ),
+    cite="Gao, Wang and Wu, LIP: local importance-based pooling, ICCV 2019, https://arxiv.org/abs/1908.04156",
+    samples=(
+        *(Sample(f"LocalImportancePool{rank}d", {"channels": 3}, (_MAPS[rank],), _STRIDED[rank]) for rank in _RANKS),
+        Sample(
+            "LocalImportancePool2d",
+            {"channels": 3, "kernel_size": 2, "stride": None, "padding": 0, "logit": "bottleneck"},
+            (_MAPS[2],),
+            _HALF[2],
+        ),
+        *(Sample(f"SimplifiedLogit{rank}d", {"channels": 3}, (_MAPS[rank],), _MAPS[rank]) for rank in _RANKS),
+        *(
+            Sample(f"BottleneckLogit{rank}d", {"channels": 3, "hidden": 4}, (_MAPS[rank],), _MAPS[rank])
+            for rank in _RANKS
+        ),
+    ),
+    invalid=(
+        ("LocalImportancePool2d", {"channels": 0}, "channels"),
+        ("LocalImportancePool2d", {"channels": 3, "kernel_size": 0}, "kernel_size"),
+        ("LocalImportancePool2d", {"channels": 3, "logit": "linear"}, "logit"),
+        ("SimplifiedLogit1d", {"channels": 3, "scale": 0}, "scale"),
+        ("BottleneckLogit3d", {"channels": 3, "hidden": 0}, "hidden"),
+        ("BottleneckLogit3d", {"channels": 3, "scale": "12"}, "scale"),
+    ),
+    see=("soft", "detail_preserving", "avg"),
+)
+
+DETAIL_PRESERVING = Layer(
+    name="detail_preserving",
+    title="Detail-preserving pooling",
+    formula="y = sum of w x / sum of w, where w = exp(alpha) + (q / mean q)^(exp(lam) / 2), q = (x - I)^2 + eps",
+    summary="Means of windows that favour the cells that differ from the window's mean I, or from a learnt filter at "
+    "its place. Each channel learns how much.",
+    file="detail",
+    functions=tuple(f"detail_preserving_pool{rank}d" for rank in _RANKS),
+    modules=tuple(f"DetailPreservingPool{rank}d" for rank in _RANKS),
+    cite="Saeedan, Weber, Goesele and Roth, Detail-preserving pooling in deep networks, CVPR 2018, "
+    "https://arxiv.org/abs/1804.04076",
+    samples=(
+        *(Sample(f"DetailPreservingPool{rank}d", {"channels": 3}, (_MAPS[rank],), _HALF[rank]) for rank in _RANKS),
+        Sample("DetailPreservingPool1d", {"channels": 3, "mode": "full"}, (_MAPS[1],), _HALF[1]),
+        Sample(
+            "DetailPreservingPool2d",
+            {"channels": 3, "kernel_size": 3, "stride": 2, "padding": 1, "mode": "full", "norm": "sum"},
+            (_MAPS[2],),
+            _STRIDED[2],
+        ),
+        Sample("DetailPreservingPool3d", {"channels": 3, "mode": "full"}, (_MAPS[3],), _HALF[3]),
+        Sample("DetailPreservingPool2d", {"channels": 3, "norm": "none", "eps": 0.1}, (_MAPS[2],), _HALF[2]),
+    ),
+    invalid=(
+        ("DetailPreservingPool2d", {"channels": -1}, "channels"),
+        ("DetailPreservingPool2d", {"channels": 3, "mode": "half"}, "mode"),
+        ("DetailPreservingPool2d", {"channels": 3, "norm": "max"}, "norm"),
+        ("DetailPreservingPool2d", {"channels": 3, "eps": 0.0}, "eps"),
+        ("DetailPreservingPool2d", {"channels": 3, "symmetric": 1}, "symmetric"),
+        ("DetailPreservingPool2d", {"channels": 3, "stride": 0}, "stride"),
+    ),
+    see=("local_importance", "soft", "avg"),
+)
