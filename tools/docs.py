@@ -27,6 +27,7 @@ GRADIENTS = {
     "linear+winner": "the winner of each window, as an offset of 1, 2 or 4 bytes",
     "input": "the input and the output, by reference",
     "weights": "the input and the output, by reference",
+    "cells": "the winners of two cells of each window, as offsets of 1, 2 or 4 bytes",
     "formula": "what the formula in PyTorch keeps, as many cells as all windows have",
 }
 TABLE_START, TABLE_END = "<!-- methods: written by tools/docs.py -->\n", "<!-- end of methods -->\n"

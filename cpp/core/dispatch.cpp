@@ -276,7 +276,7 @@ void explain(const Problem& p, bool with_winners, char* text, size_t size) {
   Problem adjoint;
   const char* backward = "gather";
   if (!has_gradient(p.method)) {
-    backward = "formula";
+    backward = "not here";
   } else if (methods[p.method].linear && find_adjoint(plan, p, find_method("sum"), &adjoint)) {
     backward = "forward of the gradients";
   } else if (backward_walker(plan_for(p)) != BackwardWalker::gather) {

@@ -5,6 +5,7 @@ CPU tensors of the usual dtypes go to the compiled kernels (torch.ops.poolkit), 
 
 from __future__ import annotations
 
+import functools
 import pathlib
 from typing import Any, cast
 
@@ -13,8 +14,9 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from poolkit import geometry, reference
-from poolkit.geometry import Windows
+from poolkit.geometry import Axis, Windows
 from poolkit.methods import KERNELS, Step
+from poolkit.methods.ranks import RULES
 
 _LIBRARY = pathlib.Path(__file__).with_name("_torch.so")
 _FLOATS = frozenset((torch.float32, torch.float64, torch.float16, torch.bfloat16))
@@ -166,6 +168,32 @@ def _weighted_backward(ctx: Any, grad: Tensor, x: Tensor, y: Tensor) -> Tensor:
     )
 
 
+@functools.lru_cache(maxsize=256)
+def _cells_of(axis: Axis) -> tuple[int, ...]:
+    """How many cells each window has along an axis."""
+    return tuple(axis.tap(o).cells for o in range(axis.out))
+
+
+def _shares(windows: Windows, q: float) -> Tensor:
+    """How much the higher of the two cells beside q counts, for each window; a half where both are the same cell."""
+    counts = torch.ones((), dtype=torch.float64)
+    for axis in windows.axes:
+        counts = counts.unsqueeze(-1) * torch.tensor(_cells_of(axis), dtype=torch.float64)
+    rest = (q * (counts - 1)).frac()
+    return torch.where(rest > 0, rest, 0.5)
+
+
+def _between(x: Tensor, windows: Windows, step: Step) -> Tensor:
+    """The mix of two cells from two runs that pick one each, so that the gradient goes to both."""
+    [q] = step.floats
+    low, high = (
+        cast(Tensor, pool(x, windows, Step("quantile", (q, RULES[rule])))).to(torch.promote_types(x.dtype, torch.float))
+        for rule in ("lower", "higher")
+    )
+    share = _shares(windows, q).to(low.dtype)
+    return (low * (1 - share) + high * share).to(x.dtype)
+
+
 def _tokens(x: Tensor, windows: Windows) -> bool:
     """Whether x is a transposed (N, L, C) pooled over all of L, as transformers average their tokens."""
     return (
@@ -192,6 +220,8 @@ def pool(
         if x.is_cpu and not _transformed() and _channels_last(x, windows.rank):
             y = y.contiguous(memory_format=_last_format(windows.rank))
         return (y, reference.winner_positions(x, windows, step, seed)) if return_indices else y
+    if backward and KERNELS[step.kernel].gradient == "cells":
+        return _between(x, windows, step)
     try:
         packed = geometry.packed_before(windows, step.counting, step.divisor)
     except TypeError:

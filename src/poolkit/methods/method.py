@@ -47,8 +47,8 @@ class Step(NamedTuple):
 
 
 #: What a gradient needs: nothing but the windows; the winners; input and output; these with the sum of the positive
-#: cells, which is computed again; or the formula, as no kernel computes it.
-Gradient = Literal["linear", "winner", "linear+winner", "input", "weights", "formula"]
+#: cells, which is computed again; the winners of two runs for one cell each; or the formula, as no kernel computes it.
+Gradient = Literal["linear", "winner", "linear+winner", "input", "weights", "cells", "formula"]
 Integers = Literal["all", "int64", "none"]
 
 
