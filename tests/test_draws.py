@@ -123,6 +123,19 @@ def test_layers_follow_their_mode(name: str) -> None:
         assert torch.equal(layer(x), layer(x))
 
 
+def test_layers_compile_whole() -> None:
+    layers = torch.nn.Sequential(nn.MaxPool2d(2), nn.StochasticPool2d(2), nn.MixedPool2d(2))
+    compiled = torch.compile(layers, fullgraph=True, backend="aot_eager")
+    x = torch.rand(2, 3, 16, 16)
+    for training in (True, False):
+        layers.train(training)
+        torch.manual_seed(2)
+        expected = layers(x)
+        torch.manual_seed(2)
+        assert torch.equal(compiled(x), expected)
+    torch.compiler.reset()
+
+
 @pytest.mark.parametrize("granularity", ["channel", "sample", "batch"])
 def test_mixed_draws_whole_planes(granularity: str) -> None:
     x = torch.randn(60, 50, 4, 4)

@@ -183,13 +183,17 @@ def _shares(windows: Windows, q: float) -> Tensor:
     return torch.where(rest > 0, rest, 0.5)
 
 
+def runs(step: Step, backward: bool) -> tuple[Step, ...]:
+    """The runs of kernels that a step takes: a mix of two cells gets its gradient from two runs that pick one each."""
+    if not backward or KERNELS[step.kernel].gradient != "cells":
+        return (step,)
+    return tuple(Step("quantile", (*step.floats, RULES[rule])) for rule in ("lower", "higher"))
+
+
 def _between(x: Tensor, windows: Windows, step: Step) -> Tensor:
-    """The mix of two cells from two runs that pick one each, so that the gradient goes to both."""
     [q] = step.floats
-    low, high = (
-        cast(Tensor, pool(x, windows, Step("quantile", (q, RULES[rule])))).to(torch.promote_types(x.dtype, torch.float))
-        for rule in ("lower", "higher")
-    )
+    wide = torch.promote_types(x.dtype, torch.float32)
+    low, high = (cast(Tensor, pool(x, windows, run)).to(wide) for run in runs(step, True))
     share = _shares(windows, q).to(low.dtype)
     return (low * (1 - share) + high * share).to(x.dtype)
 
