@@ -205,15 +205,14 @@ def _quantile(values: Array, padded: int, q: float, interpolation: str = "linear
     order = sorted(range(size), key=lambda place: values[place])
     position = q * (size - 1)
     low, high = math.floor(position), math.ceil(position)
+    # Of equals the first.
+    places = [int(np.flatnonzero(values == values[place])[0]) for place in order]
     if interpolation == "linear" and low != high:
         share = position - low
-        slope = (1 - share) * _only(order[low], size) + share * _only(order[high], size)
-        return [Part((1 - share) * values[order[low]] + share * values[order[high]], slope)]
-    rank = {"lower": low, "higher": high, "nearest": round(position), "linear": low}[interpolation]
-    value = values[order[rank]]
-    # Of equals the first; where two are mixed, each as sorting by place among equals finds it.
-    place = order[rank] if interpolation == "linear" else int(np.flatnonzero(values == value)[0])
-    return [Part(value, _only(place, size))]
+        slope = (1 - share) * _only(places[low], size) + share * _only(places[high], size)
+        return [Part((1 - share) * values[places[low]] + share * values[places[high]], slope)]
+    place = places[{"lower": low, "higher": high, "nearest": round(position), "linear": low}[interpolation]]
+    return [Part(values[place], _only(place, size))]
 
 
 def _median(values: Array, padded: int, even: str = "lower") -> list[Part]:

@@ -61,7 +61,41 @@ def test_R8_norms_lie_between_the_sum_and_the_maximum() -> None:
     assert torch.equal(functional.power_avg_pool2d(x, math.inf, 2), functional.max_pool2d(x, 2))
 
 
-@pytest.mark.parametrize("name", ["max", "min", "avg", "sum", "avg_max"])
+def test_R2_k_max_keeps_the_order_of_the_sequence() -> None:
+    matrix = torch.tensor([[3.0, 1.0], [9.0, 7.0], [2.0, 8.0], [5.0, 4.0]])  # 4 steps of 2 features
+    assert functional.k_max_pool1d(matrix.T, 2).T.tolist() == [[9, 7], [5, 8]]
+    assert functional.k_max_pool1d(matrix.T, 2, order="value").T.tolist() == [[9, 8], [5, 7]]
+    sentence = torch.randn(1, 3, 18)
+    assert functional.dynamic_k_max_pool1d(sentence, layer=1, layers=3, k_top=3).shape == (1, 3, 12)
+
+
+def test_R4_stochastic_pooling_draws_in_training_and_averages_in_evaluation() -> None:
+    layer = nn.StochasticPool2d(2)
+    x = torch.tensor([[[1.0, 2], [3, 4]]])
+    assert {layer(x).item() for _ in range(200)} == {1, 2, 3, 4}
+    assert layer.eval()(x).item() == 3.0  # (1 + 4 + 9 + 16) / 10
+
+
+def test_R5_mixed_pooling_draws_in_training_and_takes_the_expectation_in_evaluation() -> None:
+    layer = nn.MixedPool2d(2)
+    assert {layer(SIXTEEN[:, :, :2, :2]).item() for _ in range(100)} == {6, 3.5}
+    assert layer.eval()(SIXTEEN[:, :, :2, :2]).item() == 4.75
+
+
+def test_R6_the_gradient_of_the_median_goes_to_the_cells_that_made_it() -> None:
+    x = torch.tensor([[[9.0, 1.0, 5.0, 4.0]]], requires_grad=True)
+    for even, value, share in (
+        ("lower", 4, [0, 0, 0, 1]),
+        ("higher", 5, [0, 0, 1, 0]),
+        ("mean", 4.5, [0, 0, 0.5, 0.5]),
+    ):
+        y = functional.median_pool1d(x, 4, even=even)
+        assert y.item() == value
+        (gradient,) = torch.autograd.grad(y, x)
+        assert gradient.flatten().tolist() == share
+
+
+@pytest.mark.parametrize("name", ["max", "min", "avg", "sum", "avg_max", "median"])
 def test_R13_each_rank_pools_alike(name: str) -> None:
     """A line, the same line as an image of one row, and as a volume of one row and one slice."""
     x = torch.randn(2, 3, 17)

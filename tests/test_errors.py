@@ -419,6 +419,7 @@ def test_the_largest_values_allowed_take_no_memory_and_no_time() -> None:
         most = 2**31 - 1
         x = torch.arange(1.0, 6.0).reshape(1, 1, 5).requires_grad_()
         params = {"lp": {"norm_type": 2.0}, "power_avg": {"norm_type": 2.0}}
+        params |= {"quantile": {"q": 0.5}, "top_k_mean": {"k": 2}}
         from poolkit.methods import METHODS
         for name in METHODS:
             pool = getattr(F, f"{name}_pool1d")

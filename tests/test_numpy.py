@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from typing import Any
 
 import hypothesis.strategies as st
@@ -12,7 +13,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
-from problems import FLAVOURS, FORMS, RANKS, Problem, awkward, problems, settings, sliding, values
+from problems import FLAVOURS, FORMS, RANKS, Problem, awkward, picks, problems, settings, sliding, values
 
 import poolkit.numpy as pooling
 from poolkit import _numpy, functional
@@ -27,12 +28,32 @@ every_form = pytest.mark.parametrize("form", FORMS)
 
 ROUNDING = {"float64": 1e-11, "float32": 2e-5, "float16": 2e-3}
 INTEGERS = ("bool", "uint8", "int8", "int16", "int32", "int64")
-REQUIRED = {"lp": {"norm_type": 3.0}, "power_avg": {"norm_type": 2.0}}
+REQUIRED = {
+    "lp": {"norm_type": 3.0},
+    "power_avg": {"norm_type": 2.0},
+    "quantile": {"q": 0.25, "interpolation": "nearest"},
+    "top_k_mean": {"k": 3},
+}
 
 
 def pool(name: str, form: str, x: Array, rank: int, **arguments: Any) -> Any:
     prefix = "" if form == "windowed" else f"{form}_"
-    return getattr(pooling, f"{prefix}{name}_pool{rank}d")(x, **arguments)
+    generator = {"generator": np.random.default_rng(7)} if arguments.get("training") else {}
+    return getattr(pooling, f"{prefix}{name}_pool{rank}d")(x, **arguments, **generator)
+
+
+def draws(name: str, params: dict[str, Any], leading: tuple[int, int], outputs: int) -> Array | None:
+    """The random numbers that a call with that generator reads: for each plane, one for each output."""
+    if not params.get("training"):
+        return None
+    generator = np.random.default_rng(7)
+    planes = math.prod(leading)
+    if name == "stochastic":
+        key = int(generator.integers(2**64, dtype=np.uint64))
+        return oracle.uniform(key, planes * outputs).reshape(planes, outputs)
+    shape = {"channel": leading, "sample": (leading[0], 1), "batch": (1, 1)}[params.get("granularity", "channel")]
+    numbers = np.broadcast_to(generator.random(shape), leading).reshape(planes, 1)
+    return np.repeat(numbers, outputs, axis=1)
 
 
 def unaligned(x: Array) -> Array:
@@ -105,7 +126,8 @@ def test_value_and_winner(name: str, rank: int, form: str, data: st.DataObject) 
 
     with np.errstate(invalid="ignore", over="ignore"):
         batch = x if len(lead) == 2 else x[None]
-        expected = oracle.pool(name, batch.astype(np.float64), problem.axes, **params)
+        numbers = draws(name, params, batch.shape[:2], math.prod(map(len, problem.axes)))
+        expected = oracle.pool(name, batch.astype(np.float64), problem.axes, numbers, **params)
     values_expected, winners = (a if len(lead) == 2 else a[0] for a in (expected.values, expected.winners))
     out = None
     if data.draw(st.booleans()):
@@ -116,10 +138,10 @@ def test_value_and_winner(name: str, rank: int, form: str, data: st.DataObject) 
     assert out is None or y is out
     assert y.dtype == dtype
     assert given_x.tobytes() == before
-    rounding = 0.0 if METHODS[name].returns_indices else ROUNDING[dtype]
+    rounding = 0.0 if picks(name, params) else ROUNDING[dtype]
     assert_near(channels_first(y, rank, data_format), values_expected, rounding)
 
-    if METHODS[name].returns_indices and form != "global":
+    if picks(name, params) and form != "global":
         again, indices = pool(
             name, form, given_x, rank, **problem.arguments, **params, data_format=data_format, return_indices=True
         )
@@ -136,6 +158,8 @@ def test_the_same_bits_as_on_tensors(name: str, rank: int, form: str, dtype: str
     problem = awkward(form, rank)
     x = values("normal", (2, 9, *problem.size)).astype(dtype)
     for params in settings(name, form):
+        if params.get("training"):
+            continue  # the seed comes from another generator
         expected = problem.function(name)(torch.from_numpy(x), **problem.arguments, **params).numpy()
         y = pool(name, form, x, rank, **problem.arguments, **params)
         np.testing.assert_array_equal(y, expected)

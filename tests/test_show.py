@@ -30,7 +30,12 @@ Array = NDArray[Any]
 pytestmark = pytest.mark.filterwarnings("ignore:.*slated for removal:DeprecationWarning")
 
 RANDOM = np.random.default_rng(20)
-PARAMETERS: dict[str, dict[str, Any]] = {"lp": {"norm_type": 3}, "power_avg": {"norm_type": 3}}
+PARAMETERS: dict[str, dict[str, Any]] = {
+    "lp": {"norm_type": 3},
+    "power_avg": {"norm_type": 3},
+    "quantile": {"q": 0.25, "interpolation": "lower"},
+    "top_k_mean": {"k": 3},
+}
 
 
 @pytest.fixture(autouse=True)
@@ -246,6 +251,11 @@ def test_every_method_pools_every_type_of_number(method: str, dtype: str) -> Non
         "lp": (cells**3).sum(-1) ** (1 / 3),
         "power_avg": (cells**3).mean(-1) ** (1 / 3),
         "avg_max": (cells.mean(-1) + cells.max(-1)) / 2,
+        "mixed": (cells.mean(-1) + cells.max(-1)) / 2,
+        "stochastic": (cells**2).sum(-1) / np.maximum(cells.sum(-1), 1e-30),
+        "median": np.sort(cells, -1)[..., 1],
+        "quantile": np.sort(cells, -1)[..., 0],
+        "top_k_mean": np.sort(cells, -1)[..., 1:].mean(-1),
     }[method]
     np.testing.assert_allclose(pooled[0].astype(np.float64), expected, rtol=2e-3 if dtype == "e" else 1e-5)
 

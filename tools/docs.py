@@ -30,6 +30,7 @@ GRADIENTS = {
     "input": "the input and the output, by reference",
     "weights": "the input and the output, by reference",
     "shares": "the input, by reference",
+    "cells": "the winners of two cells of each window, as offsets of 1, 2 or 4 bytes",
     "formula": "what the formula in PyTorch keeps, as many cells as all windows have",
 }
 TITLES = {name: m.title for name, m in METHODS.items()} | {name: layer.title for name, layer in LAYERS.items()}

@@ -316,7 +316,7 @@ void explain(const Problem& p, bool with_winners, char* text, size_t size) {
                            : plan.picks != nullptr  ? "picked taps"
                                                     : "runs along width";
   Problem adjoint;
-  const char* backward = has_gradient(p.method) ? walker_name(backward_walker(p, &adjoint)) : "formula";
+  const char* backward = has_gradient(p.method) ? walker_name(backward_walker(p, &adjoint)) : "not here";
   const Plan& found = plan_for(p);
   std::snprintf(text, size,
                 "isa %s; axes %lldx%lldx%lld -> %lldx%lldx%lld, outer %lld, inner %lld; vertical %s (up to %lld), "

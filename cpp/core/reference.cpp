@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <string_view>
 
 #include "poolkit/run.h"
@@ -70,6 +71,84 @@ double power_mean(const std::vector<double>& values, double p, double divisor) {
   return largest * std::pow(sum / divisor, 1 / p);
 }
 
+// Each value weighted by its positive part, with the largest divided out.
+double positive_mean(const std::vector<double>& values) {
+  double largest = 0, weights = 0, squares = 0;
+  for (const double value : values) largest = std::max(largest, value);
+  if (largest == 0 || std::isinf(largest)) return largest;
+  for (const double value : values) {
+    const double share = std::max(value, 0.0) / largest;
+    weights += share;
+    squares += share * share;
+  }
+  return largest * (squares / weights);
+}
+
+// The random number of an output: word index % 4 of what Philox4x32-10 makes of the counter index / 4.
+double uniform(uint64_t key, uint64_t index) {
+  uint32_t counter[4] = {uint32_t(index / 4), uint32_t(index / 4 >> 32), 0, 0};
+  uint32_t low = uint32_t(key), high = uint32_t(key >> 32);
+  for (int round = 0; round < 10; ++round) {
+    const uint64_t x = uint64_t(0xD2511F53) * counter[0], y = uint64_t(0xCD9E8D57) * counter[2];
+    const uint32_t next[4] = {uint32_t(y >> 32) ^ counter[1] ^ low, uint32_t(y), uint32_t(x >> 32) ^ counter[3] ^ high,
+                              uint32_t(x)};
+    std::copy(next, next + 4, counter);
+    low += 0x9E3779B9;
+    high += 0xBB67AE85;
+  }
+  return double(counter[index % 4] / 256) / 16777216;
+}
+
+// The place that a number drawn falls on, each value taking room in proportion to its positive part. A is the type
+// that the kernel computes in: another one may round to the other side of a border.
+template <class A>
+size_t drawn(const std::vector<double>& values, double number) {
+  std::vector<A> weights;
+  A largest = 0, sum = 0;
+  for (const double value : values) weights.push_back(value > 0 ? A(value) : A(0));
+  for (const A weight : weights) largest = std::max(largest, weight), sum += weight;
+  if (sum == std::numeric_limits<A>::infinity()) {
+    for (A& weight : weights) weight = weight == largest ? 1 : weight / largest;
+  } else if (largest == 0) {
+    for (A& weight : weights) weight = 1;
+  }
+  A total = 0, before = 0;
+  for (const A weight : weights) total += weight;
+  const A target = A(number) * total;
+  size_t last = 0;
+  for (size_t i = 0; i < weights.size(); ++i) {
+    before += weights[i];
+    if (weights[i] > 0) last = i;
+    if (before > target) return i;
+  }
+  return last;
+}
+
+// Between the smallest and the largest of the values, which are in order.
+struct Place {
+  size_t below;
+  double rest;
+};
+Place place(double q, size_t n) {
+  const double position = q * double(n - 1);
+  return {size_t(std::floor(position)), position - std::floor(position)};
+}
+
+// Which value stands at this quantile: the last NaN, else the first of its size.
+template <class T>
+size_t quantile_of(const std::vector<T>& values, double q, int rule) {
+  for (size_t i = values.size(); i-- > 0;) {
+    if (is_nan(values[i])) return i;
+  }
+  std::vector<T> sorted = values;
+  std::sort(sorted.begin(), sorted.end());
+  const auto [below, rest] = place(q, sorted.size());
+  size_t rank = below;
+  if (rule == 1 && rest > 0) ++rank;
+  if (rule == 2 && (rest > 0.5 || (rest == 0.5 && below % 2 == 1))) ++rank;
+  return size_t(std::find(values.begin(), values.end(), sorted[rank]) - values.begin());
+}
+
 }  // namespace
 
 std::vector<Window> windows(const Problem& problem) {
@@ -98,7 +177,7 @@ std::vector<Window> windows(const Problem& problem) {
 }
 
 template <class T>
-Forward<T> forward(const Problem& problem, const std::vector<Window>& windows, const std::vector<T>& x) {
+Forward<T> forward(const Problem& problem, const std::vector<Window>& windows, const std::vector<T>& x, uint64_t seed) {
   const std::string_view method = method_name(problem.method);
   const int64_t volume = problem.axis[0].in * problem.axis[1].in * problem.axis[2].in;
   Forward<T> result;
@@ -112,10 +191,11 @@ Forward<T> forward(const Problem& problem, const std::vector<Window>& windows, c
           values.push_back(x[(outer * volume + cell) * problem.inner + inner]);
           sizes.push_back(size_of(values.back()));
         }
-        const size_t winner = winner_of(values, method == "min");
+        size_t winner = winner_of(values, method == "min");
+        if (method == "quantile") winner = quantile_of(values, problem.param[0], int(problem.param[1]));
         const T divisor = T(window.divisor);
         T y = 0, size = 0;
-        if (method == "max" || method == "min") {
+        if (method == "max" || method == "min" || method == "quantile") {
           y = values[winner];
         } else if (method == "sum") {
           y = sum_of(values);
@@ -130,8 +210,34 @@ Forward<T> forward(const Problem& problem, const std::vector<Window>& windows, c
           } else if (method == "power_avg") {
             size = y = power_mean(values, parameter, divisor);
           } else if (method == "avg_max") {
-            y = parameter * (sum_of(values) / divisor + values[winner]);
-            size = std::fabs(parameter) * (sum_of(sizes) / std::fabs(divisor) + sizes[winner]);
+            const double other = problem.param[1];
+            y = parameter * (sum_of(values) / divisor) + other * values[winner];
+            size = std::fabs(parameter) * (sum_of(sizes) / std::fabs(divisor)) + std::fabs(other) * sizes[winner];
+          } else if (std::any_of(values.begin(), values.end(), [](double value) { return std::isnan(value); })) {
+            y = std::numeric_limits<double>::quiet_NaN();
+            winner = quantile_of(values, 0, 0);
+          } else if (method == "stochastic") {
+            const size_t plane = size_t(outer * problem.inner + inner), output = size_t(&window - windows.data());
+            const double number = uniform(seed, plane * windows.size() + output);
+            winner = problem.dtype == DType::f64 ? drawn<double>(values, number) : drawn<float>(values, number);
+            y = std::max(values[winner], 0.0);
+          } else if (method == "stochastic_mean") {
+            size = y = positive_mean(values);
+            size *= 2;
+          } else {
+            std::vector<double> sorted = values;
+            std::sort(sorted.begin(), sorted.end());
+            if (method == "quantile_linear") {
+              const auto [below, rest] = place(parameter, sorted.size());
+              y = sorted[below];
+              if (rest > 0) y = y * (1 - rest) + sorted[below + 1] * rest;
+              size = std::fabs(sorted[below]) + (rest > 0 ? std::fabs(sorted[below + 1]) : 0);
+            } else {
+              const size_t k = std::min(size_t(parameter), sorted.size());
+              sorted.erase(sorted.begin(), sorted.end() - ptrdiff_t(k));
+              y = sum_of(sorted) / double(k);
+              for (const double value : sorted) size += std::fabs(value) / double(k);
+            }
           }
         }
         result.y.push_back(y);
@@ -143,8 +249,8 @@ Forward<T> forward(const Problem& problem, const std::vector<Window>& windows, c
   return result;
 }
 
-template Forward<double> forward(const Problem&, const std::vector<Window>&, const std::vector<double>&);
-template Forward<int64_t> forward(const Problem&, const std::vector<Window>&, const std::vector<int64_t>&);
+template Forward<double> forward(const Problem&, const std::vector<Window>&, const std::vector<double>&, uint64_t);
+template Forward<int64_t> forward(const Problem&, const std::vector<Window>&, const std::vector<int64_t>&, uint64_t);
 
 Backward backward(const Problem& problem, const std::vector<Window>& windows, const std::vector<double>& grad_y,
                   const std::vector<double>& x, const std::vector<double>& y, const std::vector<int64_t>& winner) {
@@ -163,15 +269,19 @@ Backward backward(const Problem& problem, const std::vector<Window>& windows, co
         for (const int64_t cell : window.cells) {
           const size_t input = (outer * volume + cell) * problem.inner + inner;
           const bool won = cell == winner[output];
-          double slope = 0;
-          if (method == "max" || method == "min") {
+          double slope = 0, rough = 0;
+          if (method == "max" || method == "min" || method == "quantile" || method == "stochastic") {
             slope = won;
           } else if (method == "sum") {
             slope = 1;
           } else if (method == "avg") {
             slope = 1 / divisor;
           } else if (method == "avg_max") {
-            slope = parameter * (1 / divisor + won);
+            slope = parameter / divisor + problem.param[1] * won;
+          } else if (method == "stochastic_mean") {
+            if (!(x[input] > 0)) continue;
+            slope = 2 * x[input] - y[output];
+            rough = 2 * x[input] + y[output];
           } else if (x[input] != 0 && y[output] != 0) {
             slope = std::pow(std::fabs(x[input]) / y[output], parameter - 1) / (method == "lp" ? 1 : divisor);
             slope = std::copysign(slope, x[input]);
@@ -179,7 +289,7 @@ Backward backward(const Problem& problem, const std::vector<Window>& windows, co
           // A cell that did not win takes nothing, not even from a gradient that is infinite.
           if (slope == 0) continue;
           result.grad_x[input] += slope * grad_y[output];
-          result.size[input] += std::fabs(slope * grad_y[output]);
+          result.size[input] += std::max(std::fabs(slope), rough) * std::fabs(grad_y[output]);
           ++result.terms[input];
         }
       }

@@ -25,14 +25,14 @@ struct Forward {
 
 // T is double or int64_t; x is [outer][in...][inner], the results are [outer][out...][inner].
 template <class T>
-Forward<T> forward(const Problem& problem, const std::vector<Window>& windows, const std::vector<T>& x);
+Forward<T> forward(const Problem& problem, const std::vector<Window>& windows, const std::vector<T>& x, uint64_t seed);
 
 struct Backward {
   std::vector<double> grad_x, size;
   std::vector<int64_t> terms;
 };
 
-// Scatters each gradient over its window; winner as forward() gives it.
+// Scatters each gradient over its window; winner as forward() gives it; grad_y as run.h says of "stochastic_mean".
 Backward backward(const Problem& problem, const std::vector<Window>& windows, const std::vector<double>& grad_y,
                   const std::vector<double>& x, const std::vector<double>& y, const std::vector<int64_t>& winner);
 

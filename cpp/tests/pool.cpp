@@ -125,7 +125,11 @@ class PoolTest {
     problem_.divisor = pick(0, 1) ? pick(1, 9) : name_ == "avg" ? -3 : 7;
     constexpr double exponents[] = {1, 2, 3, 0.5, 1.5, 4, 7.25};
     if (name_ == "lp" || name_ == "power_avg") problem_.param[0] = exponents[pick(0, 6)];
-    if (name_ == "avg_max") problem_.param[0] = pick(0, 1) ? 0.5 : -1.75;
+    if (name_ == "avg_max") problem_.param[0] = pick(0, 1) ? 0.5 : -1.75, problem_.param[1] = pick(0, 1) ? 0.5 : 0.75;
+    constexpr double fractions[] = {0, 0.1, 0.25, 0.5, 0.5, 0.8, 1};
+    if (name_ == "quantile" || name_ == "quantile_linear") problem_.param[0] = fractions[pick(0, 6)];
+    if (name_ == "quantile") problem_.param[1] = double(pick(0, 2));
+    if (name_ == "top_k_mean") problem_.param[0] = double(pick(0, 3) ? pick(1, 5) : pick(1, 200));
     data_ = Data(pick(0, 3));
     flush_ = Flush(pick(0, 1));
     inputs_ = outer * geometry.volume() * inner;
@@ -175,24 +179,29 @@ class PoolTest {
     for (const Axis& a : problem_.axis) {
       for (const int64_t value : {a.in, a.out, a.kernel, a.stride, a.dilation, a.pad_low, a.pad_high}) *next++ = value;
     }
-    const bool has_parameter = name_ == "lp" || name_ == "power_avg" || name_ == "avg_max";
-    const Problem made = make_problem(problem_.method, problem_.dtype, problem_.outer, problem_.inner, packed,
-                                      problem_.param, has_parameter ? 1 : 0);
+    const Problem made =
+        make_problem(problem_.method, problem_.dtype, problem_.outer, problem_.inner, packed, problem_.param, 2);
     bool equal = made.method == problem_.method && made.dtype == problem_.dtype && made.outer == problem_.outer &&
                  made.inner == problem_.inner && made.count == problem_.count && made.divisor == problem_.divisor &&
-                 (!has_parameter || made.param[0] == problem_.param[0]);
+                 made.param[0] == problem_.param[0] && made.param[1] == problem_.param[1];
     for (int i = 0; i < 3; ++i) {
       equal = equal && std::memcmp(&made.axis[i], &problem_.axis[i], sizeof(Axis)) == 0;
     }
     check(equal, "make_problem does not give back what was packed");
 
     const bool extreme = name_ == "max" || name_ == "min", sums = name_ == "avg" || name_ == "sum";
-    const bool supported = is_float(problem_.dtype) || extreme || (sums && problem_.dtype == DType::i64);
+    const bool between = name_ == "quantile_linear" || name_ == "top_k_mean";
+    const bool supported =
+        is_float(problem_.dtype) || extreme || name_ == "quantile" || (sums && problem_.dtype == DType::i64);
     check((refusal(problem_) == nullptr) == supported, supported ? "refused" : "not refused");
 
-    const int needed = extreme || name_ == "avg_max" ? kNeedsWinners : sums ? kNeedsNothing : kNeedsX | kNeedsY;
+    const int needed = name_ == "stochastic"                                  ? kNeedsWinners | kNeedsSeed
+                       : extreme || name_ == "avg_max" || name_ == "quantile" ? kNeedsWinners
+                       : sums || between                                      ? kNeedsNothing
+                                                                              : kNeedsX | kNeedsY;
     check(needs(problem_.method) == needed, "needs");
-    check(has_winners(problem_.method) == (needed == kNeedsWinners), "has_winners");
+    check(has_winners(problem_.method) == ((needed & kNeedsWinners) != 0), "has_winners");
+    check(has_gradient(problem_.method) == !between, "has_gradient");
 
     Guarded text(12, Flush::end);
     explain(problem_, true, static_cast<char*>(text.data()), text.bytes());
@@ -217,7 +226,7 @@ class PoolTest {
       const bool sums = name_ == "avg" || name_ == "sum";
       const std::vector<int64_t> x = integers(dtype, inputs_, data_, sums);
       store_integer(dtype, x, x_.data());
-      const auto result = reference::forward(problem_, windows, x);
+      const auto result = reference::forward(problem_, windows, x, seed_);
       forward_.integer = result.y;
       forward_.winner = result.winner;
       return;
@@ -225,7 +234,7 @@ class PoolTest {
 
     store_real(dtype, reals(dtype, inputs_, data_), x_.data());
     const std::vector<double> x = load_real(dtype, x_.data(), inputs_);
-    const auto result = reference::forward(problem_, windows, x);
+    const auto result = reference::forward(problem_, windows, x, seed_);
     forward_.real = result.y;
     forward_.winner = result.winner;
     forward_.tolerance.resize(outputs_);
@@ -265,19 +274,19 @@ class PoolTest {
     std::copy(x_.begin(), x_.end(), static_cast<char*>(x.data()));
     x.seal();
 
-    forward(problem_, x.data(), y.data(), nullptr, kSerial);
+    forward(problem_, x.data(), y.data(), nullptr, kSerial, seed_);
     check_output("y", forward_, y);
     output.y = copy(y);
     for (const Parallel& parallel : {kPieces, kPoolThreads}) {
       y.poison();
-      forward(problem_, x.data(), y.data(), nullptr, parallel);
+      forward(problem_, x.data(), y.data(), nullptr, parallel, seed_);
       check(y.intact() && same(output.y, copy(y)), "y depends on how the work is split");
     }
 
     const bool keeps = has_winners(problem_.method);
     Guarded winners(keeps ? outputs_ * winner_bytes(problem_) : 0, flush_);
     if (keeps) check_winners(x, y, winners);
-    if (is_float(dtype)) check_backward(x, winners, output);
+    if (is_float(dtype) && has_gradient(problem_.method)) check_backward(x, winners, output);
   }
 
   void check_output(const std::string& what, const Expected& expected, const Guarded& got) {
@@ -291,7 +300,7 @@ class PoolTest {
     for (const Parallel& parallel : {kSerial, kPieces}) {
       y.poison();
       winners.poison();
-      forward(problem_, x.data(), y.data(), winners.data(), parallel);
+      forward(problem_, x.data(), y.data(), winners.data(), parallel, seed_);
       check_output("with winners, y", forward_, y);
       check(winners.intact(), "winners: written out of bounds");
       if (first.empty()) first = copy(winners);
@@ -339,6 +348,7 @@ class PoolTest {
   Geometry geometry_;
   std::string name_;
   Problem problem_;
+  uint64_t seed_ = random_bits();
   Data data_;
   Flush flush_;
   size_t inputs_, outputs_;

@@ -38,7 +38,8 @@ def explain(input: Tensor, method: str, *, backward: bool | None = None, **argum
         windows = geometry.sliding(rank, size, **arguments)
     backward = input.requires_grad if backward is None else backward
     lines = []
-    for step in row.plan(named, *values):
+    steps = (run for step in row.plan(named, *values) for run in ops.runs(step, backward))
+    for step in steps:
         why = ops.why_no_kernel(input, step.kernel, backward)
         if why is not None:
             lines.append(f"{step.kernel}: reference; {why}")

@@ -25,6 +25,7 @@ from poolkit._signatures import FORMS, RANKS, Form, Function, functions
 from poolkit.errors import ArgumentError
 from poolkit.geometry import Windows
 from poolkit.methods import KERNELS, LAYERS, METHODS, Method, Step
+from poolkit.methods.method import Integers
 
 
 def _refuse_input(name: str, rank: int, input: Tensor) -> None:
@@ -131,7 +132,7 @@ def _run(
     if len(steps) == 1:
         step = steps[0]
         if input.dtype not in ops.KERNEL_DTYPES[step.kernel] or (step.magnitude and not input.is_floating_point()):
-            _refuse_dtype(method, name, input)
+            _refuse_dtype(method, name, input, "none" if step.magnitude else KERNELS[step.kernel].integers)
         kernel = KERNELS[step.kernel]
         if return_indices and kernel.winner is None:
             raise ArgumentError(method.without_indices(name))
@@ -139,7 +140,7 @@ def _run(
         y = ops.pool(input.abs() if step.magnitude else input, windows, step, return_indices, seed)
     else:
         if not input.is_floating_point():
-            _refuse_dtype(method, name, input)
+            _refuse_dtype(method, name, input, "none")
         parts = [_one(input, windows, step) for step in steps]
         if method.choice is None:
             y = torch.cat(parts, dim=-rank - 1)
@@ -175,10 +176,11 @@ def _converted(name: str, input: Tensor, dtype: Any) -> tuple[Tensor, torch.dtyp
     return input.to(torch.int64), dtype
 
 
-def _refuse_dtype(method: Method, name: str, input: Tensor) -> None:
+def _refuse_dtype(method: Method, name: str, input: Tensor, integers: Integers) -> None:
     hint = "; give dtype=, for example dtype=torch.float32" if any(p.name == "dtype" for p in method.params) else ""
     allowed = "float32, float64, float16, bfloat16"
-    allowed += {"all": ", bool and the integer types up to 64 bits", "int64": ", int64", "none": ""}[method.integers]
+    allowed += {"all": ", bool and the integer types up to 64 bits", "int64": ", int64", "none": ""}[integers]
+    allowed += "" if integers == method.integers else " with these arguments"
     raise NotImplementedError(f'{name}(): "{name}" not implemented for {input.dtype}: input must be {allowed}{hint}')
 
 

@@ -40,10 +40,10 @@ _CLASS = """class {name}(_Layer):
 
     def __init__(self, {signature}):
         super().__init__()
-        _check(_METHODS[{method!r}], {form!r}, {rank}, locals())
+        _check(METHODS[{method!r}], {form!r}, {rank}, locals())
 {assignments}
     def forward(self, input):
-        return _functional.{function}(input, {call})
+        return functional.{function}(input, {call})
 """
 
 
@@ -86,10 +86,10 @@ _UNPOOL = """class MaxUnpool{rank}d(_Layer):
 
     def __init__(self, kernel_size, stride=None, padding=0):
         super().__init__()
-        self.kernel_size, self.stride, self.padding = _check_unpool({rank}, kernel_size, stride, padding)
+        self.kernel_size, self.stride, self.padding = geometry.check_unpool({rank}, kernel_size, stride, padding)
 
     def forward(self, input, indices, output_size=None):
-        return _functional.max_unpool{rank}d(input, indices, self.kernel_size, self.stride, self.padding, output_size)
+        return functional.max_unpool{rank}d(input, indices, self.kernel_size, self.stride, self.padding, output_size)
 """
 
 
@@ -143,15 +143,7 @@ __all__: list[str] = ["Pool"]
 
 
 def _write(names: Sequence[Function]) -> None:
-    namespace = {
-        "__name__": __name__,
-        "_Layer": _Layer,
-        "_METHODS": METHODS,
-        "_check": _check,
-        "_functional": functional,
-        "_one_tuple": _one_tuple,
-        "_check_unpool": geometry.check_unpool,
-    }
+    namespace = globals()  # where the compiler looks for what the classes use
     written: list[str] = []
     for function in names:
         exec(_class_source(function), namespace)  # the source is our own template
@@ -161,7 +153,6 @@ def _write(names: Sequence[Function]) -> None:
         exec(_UNPOOL.format(rank=rank), namespace)
         namespace[f"MaxUnpool{rank}d"].__doc__ = getattr(functional, f"max_unpool{rank}d").__doc__
         written.append(f"MaxUnpool{rank}d")
-    globals().update({name: namespace[name] for name in written})
     __all__.extend(written)
 
 

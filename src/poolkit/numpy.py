@@ -66,7 +66,7 @@ def _sliding(
     layout = _arrays.layout(name, rank, input, data_format)
     windows = geometry.sliding(rank, layout.spatial, kernel_size, stride, padding, dilation, ceil_mode)
     steps = method.plan(type(padding) is str, *values)
-    return _run(method, name, input, _prepared(layout, windows, steps), values, out, return_indices, generator)
+    return _run(method, name, input, _prepared(method, layout, windows, steps), values, out, return_indices, generator)
 
 
 def _adaptive(
@@ -84,7 +84,7 @@ def _adaptive(
     layout = _arrays.layout(name, rank, input, data_format)
     windows = _adapted(rank, layout.spatial, output_size)
     steps = method.plan(False, *values)
-    return _run(method, name, input, _prepared(layout, windows, steps), values, out, return_indices, generator)
+    return _run(method, name, input, _prepared(method, layout, windows, steps), values, out, return_indices, generator)
 
 
 def _global(
@@ -101,7 +101,9 @@ def _global(
     layout = _arrays.layout(name, rank, input, data_format)
     windows = _adapted(rank, layout.spatial, 1)
     steps = method.plan(False, *values)
-    return _run(method, name, input, _prepared(layout, windows, steps, bool(keepdim)), values, out, False, generator)
+    return _run(
+        method, name, input, _prepared(method, layout, windows, steps, bool(keepdim)), values, out, False, generator
+    )
 
 
 _adapted_before = functools.lru_cache(maxsize=4096)(geometry.adaptive)
@@ -128,7 +130,9 @@ class _Call(NamedTuple):
 
 
 @functools.lru_cache(maxsize=4096)
-def _prepared(layout: Layout, windows: Windows, steps: tuple[Step, ...], keepdim: bool = True) -> _Call:
+def _made_ready(
+    layout: Layout, windows: Windows, steps: tuple[Step, ...], results: int = 1, keepdim: bool = True
+) -> _Call:
     spatial = windows.output_size if keepdim else ()
     extent = windows.extent
     return _Call(
@@ -137,10 +141,14 @@ def _prepared(layout: Layout, windows: Windows, steps: tuple[Step, ...], keepdim
         layout.inner,
         tuple((step, geometry.pack(windows, step.counting, step.divisor)) for step in steps),
         layout.shape(spatial, layout.channels),
-        layout.shape(spatial, layout.channels * len(steps)),
+        layout.shape(spatial, layout.channels * results),
         -1 if layout.channels_last else -1 - len(spatial),
         np.uint8 if extent <= 256 else np.uint16 if extent <= 65536 else np.uint32,
     )
+
+
+def _prepared(method: Method, layout: Layout, windows: Windows, steps: tuple[Step, ...], keepdim: bool = True) -> _Call:
+    return _made_ready(layout, windows, steps, len(steps) if method.choice is None else 1, keepdim)
 
 
 def _run(
@@ -342,7 +350,7 @@ def explain(
     values = [arguments.pop(p.name, p.default) for p in row.params]
     named = isinstance(arguments.get("padding"), str)
     find = geometry.adaptive if "output_size" in arguments else geometry.sliding
-    call = _prepared(layout, find(rank, layout.spatial, **arguments), row.plan(named, *values))
+    call = _prepared(row, layout, find(rank, layout.spatial, **arguments), row.plan(named, *values))
     dtype = _arrays.dtype_name(input)
     lines = [
         f"{step.kernel}: "

@@ -5,6 +5,7 @@ CPU tensors of the usual dtypes go to the compiled kernels (torch.ops.poolkit), 
 
 from __future__ import annotations
 
+import functools
 import pathlib
 from typing import Any, cast
 
@@ -13,8 +14,9 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from poolkit import geometry, reference
-from poolkit.geometry import Windows
+from poolkit.geometry import Axis, Windows
 from poolkit.methods import KERNELS, Step
+from poolkit.methods.ranks import RULES
 
 _LIBRARY = pathlib.Path(__file__).with_name("_torch.so")
 _FLOATS = frozenset((torch.float32, torch.float64, torch.float16, torch.bfloat16))
@@ -180,6 +182,36 @@ def _weighted_backward(ctx: Any, grad: Tensor, x: Tensor, y: Tensor) -> Tensor:
     )
 
 
+@functools.lru_cache(maxsize=256)
+def _cells_of(axis: Axis) -> tuple[int, ...]:
+    """How many cells each window has along an axis."""
+    return tuple(axis.tap(o).cells for o in range(axis.out))
+
+
+def _shares(windows: Windows, q: float) -> Tensor:
+    """How much the higher of the two cells beside q counts, for each window; a half where both are the same cell."""
+    counts = torch.ones((), dtype=torch.float64)
+    for axis in windows.axes:
+        counts = counts.unsqueeze(-1) * torch.tensor(_cells_of(axis), dtype=torch.float64)
+    rest = (q * (counts - 1)).frac()
+    return torch.where(rest > 0, rest, 0.5)
+
+
+def runs(step: Step, backward: bool) -> tuple[Step, ...]:
+    """The runs of kernels that a step takes: a mix of two cells gets its gradient from two runs that pick one each."""
+    if not backward or KERNELS[step.kernel].gradient != "cells":
+        return (step,)
+    return tuple(Step("quantile", (*step.floats, RULES[rule])) for rule in ("lower", "higher"))
+
+
+def _between(x: Tensor, windows: Windows, step: Step) -> Tensor:
+    [q] = step.floats
+    wide = torch.promote_types(x.dtype, torch.float32)
+    low, high = (cast(Tensor, pool(x, windows, run)).to(wide) for run in runs(step, True))
+    share = _shares(windows, q).to(low.dtype)
+    return (low * (1 - share) + high * share).to(x.dtype)
+
+
 def _tokens(x: Tensor, windows: Windows) -> bool:
     """Whether x is a transposed (N, L, C) pooled over all of L, as transformers average their tokens."""
     axes = windows.axes
@@ -207,6 +239,8 @@ def pool(
         if x.is_cpu and not _transformed() and _channels_last(x, windows.rank):
             y = y.contiguous(memory_format=_last_format(windows.rank))
         return (y, reference.winner_positions(x, windows, step, seed)) if return_indices else y
+    if backward and KERNELS[step.kernel].gradient == "cells":
+        return _between(x, windows, step)
     try:
         packed = geometry.packed_before(windows, step.counting, step.divisor)
     except TypeError:

@@ -116,32 +116,29 @@ class Cells:
         outside = ~self.mask.expand_as(values).gather(-1, order)
         return order.gather(-1, outside.to(torch.uint8).sort(dim=-1, stable=True).indices)
 
-    def _between(self, q: float) -> tuple[Tensor, Tensor]:
+    def _place(self, q: float) -> tuple[Tensor, Tensor]:
         """How far from the smallest to the largest, as a rank and the rest."""
         place = q * (self.mask.sum(-1) - 1).double()
         return place.floor().long(), place - place.floor()
 
-    def _tap_of_rank(self, rank: Tensor) -> Tensor:
-        order = self._order()
-        return order.gather(-1, rank.expand(order.shape[:-1]).unsqueeze(-1)).squeeze(-1)
-
     def ranked(self, q: float, rule: float) -> Tensor:
         """The tap of the cell at q between the smallest and the largest: the first of its value, or the last NaN."""
-        rank, rest = self._between(q)
+        rank, rest = self._place(q)
         if rule == RULES["higher"]:
             rank = rank + (rest > 0)
         elif rule == RULES["nearest"]:
             rank = rank + (rest > 0.5) + ((rest == 0.5) & (rank % 2 == 1))
-        chosen = self.at(self._tap_of_rank(rank)).detach().unsqueeze(-1)
+        order = self._order()
+        tap = order.gather(-1, rank.expand(order.shape[:-1]).unsqueeze(-1)).squeeze(-1)
+        chosen = self.at(tap).detach().unsqueeze(-1)
         return self._last_nan_or(self._first((self.values.detach() == chosen) & self.mask))
 
     def between(self, q: float) -> Tensor:
         """The mix of the two cells beside q."""
-        rank, rest = self._between(q)
-        low, high = self._tap_of_rank(rank), self._tap_of_rank(rank + (rest > 0))
-        low, high = self._last_nan_or(low), self._last_nan_or(high)
+        _, rest = self._place(q)
         share = torch.where(rest > 0, rest, 0.5).to(self.values.dtype)  # both are one cell where rest is 0
-        return self.at(low) * (1 - share) + self.at(high) * share
+        low, high = (self.at(self.ranked(q, RULES[rule])) for rule in ("lower", "higher"))
+        return low * (1 - share) + high * share
 
     def largest_mean(self, k: float) -> Tensor:
         count = self.mask.sum(-1, keepdim=True).clamp(max=int(k))

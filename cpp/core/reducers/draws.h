@@ -145,7 +145,8 @@ struct PositiveMean {
   }
   template <class L>
   POOLKIT_INLINE typename L::Value pull(typename L::Value x, Pull<L> p, typename L::Index) const {
-    return x > typename L::Value{} ? p.gradient * (x + x - p.mean) : typename L::Value{};
+    const typename L::Value zero{};  // also the mean where there is no output: infinite cells are to take nothing of it
+    return (x > zero) & (p.mean != zero) ? p.gradient * (x + x - p.mean) : zero;
   }
 };
 

@@ -48,8 +48,9 @@ class Step(NamedTuple):
 
 
 #: What a gradient needs: nothing but the windows; the winners; input and output; these with the sum of the positive
-#: cells, which is computed again; the input, whose cells share it; or the formula, as no kernel computes it.
-Gradient = Literal["linear", "winner", "linear+winner", "input", "weights", "shares", "formula"]
+#: cells, which is computed again; the input, whose cells share it; the winners of two runs for one cell each; or the
+#: formula, as no kernel computes it.
+Gradient = Literal["linear", "winner", "linear+winner", "input", "weights", "shares", "cells", "formula"]
 Integers = Literal["all", "int64", "none"]
 
 

@@ -90,7 +90,7 @@ QUANTILE = Method(
     "`interpolation` decides, as in torch.quantile. NaN wins; of equals the first in row-major order.",
     winner=lambda cells, q, rule: cells.ranked(q, rule),
     gradient="winner",
-    kernels=(Kernel("quantile_linear", lambda cells, q: cells.between(q), "formula"),),
+    kernels=(Kernel("quantile_linear", lambda cells, q: cells.between(q), "cells"),),
     steps=lambda params, named: _quantile(float(params["q"]), params["interpolation"]),
     params=(Q, INTERPOLATION),
     returns_indices=True,
@@ -103,7 +103,7 @@ QUANTILE = Method(
         {"q": 0.3, "interpolation": "higher"},
         {"q": 0.7},
     ),
-    invalid=({"q": 1.5}, {"q": -0.1}, {"q": math.nan}, {"q": "0.5"}, {"q": 0.5, "interpolation": "midpoint"}),
+    invalid=({"q": 1.5}, {"q": -0.1}, {"q": math.nan}, {"q": "0.5"}, {"interpolation": "midpoint", "q": 0.5}),
 )
 
 TOP_K_MEAN = Method(
