@@ -125,8 +125,10 @@ class Scratch {
 
 void* scratch_for(const Plan& plan) {
   thread_local Scratch scratch;
-  const bool selects = methods[plan.problem.method].selects;
-  return scratch.at_least(selects ? std::max(plan.scratch_bytes, window_scratch(plan)) : plan.scratch_bytes);
+  const MethodInfo& method = methods[plan.problem.method];
+  int64_t bytes = plan.scratch_bytes;
+  if (method.selects) bytes = std::max(bytes, window_scratch(plan) + (method.shares ? share_scratch(plan) : 0));
+  return scratch.at_least(bytes);
 }
 
 int64_t size_of(DType dtype) {

@@ -51,7 +51,7 @@ BackwardKernel backward_of(BackwardWalker walker) {
     // The gradient goes to the winner, however it was found.
     if constexpr (kHasWinners<Method>) {
       return backward_of<Max>(walker);
-    } else if constexpr (kShares<R> && kSame<T, typename R::Accumulator>) {
+    } else if constexpr (kShares<R>) {
       return run_shares<T, typename Method::template Reducer<T, false>>;
     } else {
       return nullptr;

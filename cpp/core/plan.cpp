@@ -322,7 +322,12 @@ int64_t window_scratch(const Plan& plan) {
   const bool alone = plan.problem.inner == 1 && plan.width.out == 1;  // one window at a time, not one in each lane
   constexpr int64_t kPointer = 8, kLargestVector = 64;
   const int64_t vector = alone ? 8 : kLargestVector;
-  return rows * 2 * kPointer + cells * (kPointer + 2 * vector) + 4 * kLargestVector;
+  return rounded(rows * 2 * kPointer + cells * (kPointer + 2 * vector) + 4 * kLargestVector);
+}
+
+int64_t share_scratch(const Plan& plan) {
+  const bool narrow = plan.problem.dtype == DType::f16 || plan.problem.dtype == DType::bf16;
+  return narrow ? plan.depth.in * plan.height.in * plan.width.in * plan.problem.inner * 4 : 0;
 }
 
 int64_t window_extent(const Axis& a) {

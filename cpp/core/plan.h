@@ -69,6 +69,9 @@ Adjoint find_adjoint(const Plan& plan, const Problem& problem, int sum, Problem*
 // Bytes of scratch of the walker that gathers whole windows (walkers/windows.h).
 int64_t window_scratch(const Plan& plan);
 
+// Bytes beyond these for the backward that adds up shares: a plane, where the storage type is too narrow.
+int64_t share_scratch(const Plan& plan);
+
 // The most taps of a window along an axis; winner offsets count in these.
 int64_t window_extent(const Axis& axis);
 

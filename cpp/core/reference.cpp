@@ -134,6 +134,11 @@ Place place(double q, size_t n) {
   return {size_t(std::floor(position)), position - std::floor(position)};
 }
 
+// The weight of a cell beside the largest, whose weight is 1.
+double soft_weight(double value, double top, double temperature) {
+  return value == top ? 1 : std::exp((value - top) / temperature);
+}
+
 // Which value stands at this quantile: the last NaN, else the first of its size.
 template <class T>
 size_t quantile_of(const std::vector<T>& values, double q, int rule) {
@@ -216,6 +221,17 @@ Forward<T> forward(const Problem& problem, const std::vector<Window>& windows, c
           } else if (std::any_of(values.begin(), values.end(), [](double value) { return std::isnan(value); })) {
             y = std::numeric_limits<double>::quiet_NaN();
             winner = quantile_of(values, 0, 0);
+          } else if (method == "soft") {
+            const double top = *std::max_element(values.begin(), values.end());
+            double weights = 0;
+            for (const double value : values) weights += soft_weight(value, top, parameter);
+            for (const double value : values) {
+              const double weight = soft_weight(value, top, parameter) / weights;
+              if (soft_weight(value, top, parameter) == 0) continue;
+              y += weight * value;
+              if (value != top) size += weight * std::fabs(value) * (1 + (top - value) / parameter);
+            }
+            size += std::fabs(top);
           } else if (method == "stochastic") {
             const size_t plane = size_t(outer * problem.inner + inner), output = size_t(&window - windows.data());
             const double number = uniform(seed, plane * windows.size() + output);
@@ -266,6 +282,17 @@ Backward backward(const Problem& problem, const std::vector<Window>& windows, co
     for (const Window& window : windows) {
       for (int64_t inner = 0; inner < problem.inner; ++inner, ++output) {
         const double divisor = double(window.divisor);
+        const auto value_of = [&](int64_t cell) { return x[(outer * volume + cell) * problem.inner + inner]; };
+        double top = 0, weights = 0, mean = 0;
+        if (method == "soft") {
+          top = value_of(window.cells[0]);
+          for (const int64_t cell : window.cells) top = std::max(top, value_of(cell));
+          for (const int64_t cell : window.cells) weights += soft_weight(value_of(cell), top, parameter);
+          for (const int64_t cell : window.cells) {
+            const double share = soft_weight(value_of(cell), top, parameter);
+            if (share != 0) mean += share / weights * value_of(cell);
+          }
+        }
         for (const int64_t cell : window.cells) {
           const size_t input = (outer * volume + cell) * problem.inner + inner;
           const bool won = cell == winner[output];
@@ -278,6 +305,14 @@ Backward backward(const Problem& problem, const std::vector<Window>& windows, co
             slope = 1 / divisor;
           } else if (method == "avg_max") {
             slope = parameter / divisor + problem.param[1] * won;
+          } else if (method == "soft") {
+            const double share = soft_weight(x[input], top, parameter);
+            if (share == 0) continue;
+            const double weight = share / weights, arm = (x[input] - mean) / parameter;
+            slope = weight * (problem.param[1] == 0 ? 1 + arm : 1);
+            // Of the exponent, and of the mean.
+            rough = weight * (1 + std::fabs(arm) + (std::fabs(top) + std::fabs(mean)) / parameter) *
+                    (1 + (top - x[input]) / parameter);
           } else if (method == "stochastic_mean") {
             if (!(x[input] > 0)) continue;
             slope = 2 * x[input] - y[output];

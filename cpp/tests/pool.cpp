@@ -129,6 +129,7 @@ class PoolTest {
     constexpr double fractions[] = {0, 0.1, 0.25, 0.5, 0.5, 0.8, 1};
     if (name_ == "quantile" || name_ == "quantile_linear") problem_.param[0] = fractions[pick(0, 6)];
     if (name_ == "quantile") problem_.param[1] = double(pick(0, 2));
+    if (name_ == "soft") problem_.param[0] = pick(0, 1) ? 1 : 0.25, problem_.param[1] = double(pick(0, 1));
     if (name_ == "top_k_mean") problem_.param[0] = double(pick(0, 3) ? pick(1, 5) : pick(1, 200));
     data_ = Data(pick(0, 3));
     flush_ = Flush(pick(0, 1));
@@ -198,6 +199,7 @@ class PoolTest {
     const int needed = name_ == "stochastic"                                  ? kNeedsWinners | kNeedsSeed
                        : extreme || name_ == "avg_max" || name_ == "quantile" ? kNeedsWinners
                        : sums || between                                      ? kNeedsNothing
+                       : name_ == "soft"                                      ? kNeedsX
                                                                               : kNeedsX | kNeedsY;
     check(needs(problem_.method) == needed, "needs");
     check(has_winners(problem_.method) == ((needed & kNeedsWinners) != 0), "has_winners");

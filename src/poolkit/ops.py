@@ -130,12 +130,12 @@ class _Pool(torch.autograd.Function):
             return _differentiable_backward(ctx, grad), None, None, None, None
         x = y = winners = None
         gradient = KERNELS[ctx.step.kernel].gradient
-        if gradient == "shares":
-            return _shared_backward(ctx, grad, *ctx.saved_tensors), None, None, None, None
         if gradient == "weights":
             return _weighted_backward(ctx, grad, *ctx.saved_tensors), None, None, None, None
         if gradient == "input":
             x, y = ctx.saved_tensors
+        elif gradient == "shares":
+            (x,) = ctx.saved_tensors
         elif gradient != "linear":
             (winners,) = ctx.saved_tensors
         step = ctx.step
@@ -160,15 +160,6 @@ def _differentiable_backward(ctx: Any, grad: Tensor) -> Tensor:
         adjoint = reference.adjoint(grad, zeros, windows, step._replace(kernel=kernel, floats=()))
         result = result + of_average * adjoint
     return result
-
-
-def _shared_backward(ctx: Any, grad: Tensor, x: Tensor) -> Tensor:
-    """The gradient that the windows share among their cells; shares are added up in the type they come in."""
-    step, dtype = ctx.step, grad.dtype
-    if dtype in (torch.float16, torch.bfloat16):
-        grad, x = grad.float(), x.float()
-    result = _pool_backward(grad, x, None, None, step.kernel, ctx.packed, step.floats, ctx.channels_last)
-    return cast(Tensor, result.to(dtype))
 
 
 def _weighted_backward(ctx: Any, grad: Tensor, x: Tensor, y: Tensor) -> Tensor:

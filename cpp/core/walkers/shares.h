@@ -13,17 +13,26 @@ class Shares : WindowLoop<T, S, Shares<T, S>> {
   using Loop = WindowLoop<T, S, Shares<T, S>>;
   friend Loop;
 
+  using A = typename Loop::A;
+
+  // Wide enough types are added up in place, the others in scratch.
+  static constexpr bool kInPlace = kSame<T, A>;
+
  public:
   Shares(const BackwardCall& call, void* scratch)
       : Loop(*call.plan, call.x, call.x_end, scratch),
         grad_y_(static_cast<const T*>(call.grad_y)),
-        grad_x_(static_cast<T*>(call.grad_x)) {}
+        grad_x_(static_cast<T*>(call.grad_x)),
+        plane_(this->depth_.in * this->height_.in * this->width_.in * this->inner_) {
+    if constexpr (!kInPlace) sums_ = reinterpret_cast<A*>(static_cast<char*>(scratch) + window_scratch(*call.plan));
+  }
 
   void run(int64_t begin, int64_t end) {
     const Tiling& tiling = this->plan_.scatter;
     const int64_t inner = this->inner_;
     for (int64_t unit = begin; unit < end; ++unit) {
       const int64_t outer = unit / tiling.tiles, first = unit % tiling.tiles * tiling.tile;
+      if constexpr (kInPlace) sums_ = grad_x_ + outer * plane_;
       plane(outer, first, first + tiling.tile < inner ? first + tiling.tile : inner);
     }
   }
@@ -31,11 +40,11 @@ class Shares : WindowLoop<T, S, Shares<T, S>> {
  private:
   // Lanes [first, last) of all cells of a plane.
   void plane(int64_t outer, int64_t first, int64_t last) {
-    const int64_t volume = this->depth_.in * this->height_.in * this->width_.in, inner = this->inner_;
-    T* grads = grad_x_ + outer * volume * inner;
-    for (int64_t i = 0; i < (inner == 1 ? 1 : volume); ++i) {
-      __builtin_memset(grads + i * inner + first, 0, sizeof(T) * size_t(inner == 1 ? volume : last - first));
+    const int64_t inner = this->inner_, lanes = inner == 1 ? plane_ : last - first;
+    for (int64_t i = first; i < plane_; i += inner == 1 ? plane_ : inner) {
+      __builtin_memset(sums_ + i, 0, sizeof(A) * size_t(lanes));
     }
+    start_ = this->x_ + outer * plane_;
     for (int64_t od = 0; od < this->depth_.out; ++od) {
       for (int64_t oh = 0; oh < this->height_.out; ++oh) {
         if (inner == 1) {
@@ -47,6 +56,13 @@ class Shares : WindowLoop<T, S, Shares<T, S>> {
         for (int64_t o = 0; o < this->width_.out; ++o) this->across_channels(o, first, last);
       }
     }
+    if constexpr (!kInPlace) {
+      for (int64_t i = first; i < plane_; i += inner == 1 ? plane_ : inner) {
+        for_lanes<A>(lanes, 0, [from = sums_ + i, to = grad_x_ + outer * plane_ + i](int64_t lane, auto family) {
+          store<decltype(family)>(to + lane, load<decltype(family)>(from + lane));
+        });
+      }
+    }
   }
 
   template <class L>
@@ -55,15 +71,15 @@ class Shares : WindowLoop<T, S, Shares<T, S>> {
     this->selector_.template share<L>(window, load<L>(grad_y_ + this->out_ + i));
     const typename L::Value* share = window.spare;
     for (int64_t row = 0; row < this->k_; ++row) {
-      T* start = grad_x_ + (this->rows_[row] - this->x_) + place.start;
+      A* to = sums_ + (this->rows_[row] - start_) + place.start;
       for (int64_t tap = place.first; tap < place.last; ++tap) {
-        add_spaced<L>(start + tap * place.step, place.apart, *share++);
+        add_spaced<L>(to + tap * place.step, place.apart, *share++);
       }
     }
   }
 
   template <class L>
-  POOLKIT_INLINE static void add_spaced(T* p, int64_t stride, typename L::Value v) {
+  POOLKIT_INLINE static void add_spaced(A* p, int64_t stride, typename L::Value v) {
     if constexpr (L::lanes == 1) {
       *p += v;
     } else if (stride == 1) {
@@ -75,6 +91,9 @@ class Shares : WindowLoop<T, S, Shares<T, S>> {
 
   const T* grad_y_;
   T* grad_x_;
+  const int64_t plane_;       // numbers of a plane, all lanes
+  A* sums_ = nullptr;         // of the current plane
+  const T* start_ = nullptr;  // its cells
 };
 
 template <class T, class S>
