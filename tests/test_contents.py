@@ -163,6 +163,26 @@ def test_the_learnt_filter_stands_on_the_centre(rank: int, kernel: int, stride: 
     np.testing.assert_allclose(layer(x).detach(), expected, rtol=1e-9)
 
 
+@every_rank
+@pytest.mark.parametrize(("kind", "fixed"), [("LP", "lp"), ("PowerAvg", "power_avg")])
+def test_a_learnt_exponent_is_that_of_the_fixed_pooling(rank: int, kind: str, fixed: str) -> None:
+    x = maps(rank)
+    layer = getattr(nn, f"Learnt{kind}Pool{rank}d")(3, 2, 1, norm_type=2.5, dtype=torch.float64)
+    further = {"count_include_pad": False} if kind == "PowerAvg" else {}
+    expected = getattr(pf, f"{fixed}_pool{rank}d")(x, 2.5, 3, 2, padding=1, **further)
+    torch.testing.assert_close(layer(x), expected)
+    torch.testing.assert_close(layer.norm_type, torch.tensor([2.5], dtype=torch.float64))
+
+
+def test_exponents_of_the_channels_are_their_own() -> None:
+    x = maps(2)
+    layer = nn.LearntLPPool2d(2, channels=3, dtype=torch.float64)
+    with torch.no_grad():
+        layer.log_norm_type.copy_(torch.tensor([1.0, 2.0, 5.0]).log())
+    for channel, p in enumerate((1.0, 2.0, 5.0)):
+        torch.testing.assert_close(layer(x)[:, channel], pf.lp_pool2d(x, p, 2)[:, channel])
+
+
 def test_limits_of_detail_preserving_pooling() -> None:
     x, zero = maps(2), torch.zeros(3, dtype=torch.float64)
     average = pf.avg_pool2d(x, 2)

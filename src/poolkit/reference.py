@@ -188,7 +188,7 @@ class Cells:
         parts = torch.where(weights == 0, 0, weights * self.values)
         return parts.sum(-1) / weights.sum(-1)
 
-    def norm(self, p: float, mean: bool) -> Tensor:
+    def norm(self, p: float | Tensor, mean: bool) -> Tensor:
         magnitude = self.values.abs()
         largest = magnitude.detach().amax(-1, keepdim=True)
         # Dividing the largest magnitude out first keeps the powers in range; it cancels in every derivative.

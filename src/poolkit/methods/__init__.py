@@ -5,7 +5,7 @@ from __future__ import annotations
 from poolkit.errors import ArgumentError
 from poolkit.methods.attention import ATTENTION, GATED_ATTENTION, LATENT_ATTENTION
 from poolkit.methods.channels import CBAM, CHANNEL, SQUEEZE_EXCITATION
-from poolkit.methods.contents import DETAIL_PRESERVING, LOCAL_IMPORTANCE
+from poolkit.methods.contents import DETAIL_PRESERVING, LEARNT_POWER, LOCAL_IMPORTANCE
 from poolkit.methods.draws import STOCHASTIC
 from poolkit.methods.extrema import MAX, MIN
 from poolkit.methods.layer import Layer, Sample
@@ -49,6 +49,7 @@ LAYERS: dict[str, Layer] = {
         GATED_ATTENTION,
         LOCAL_IMPORTANCE,
         DETAIL_PRESERVING,
+        LEARNT_POWER,
         CHANNEL,
         SQUEEZE_EXCITATION,
         CBAM,

@@ -79,3 +79,34 @@ DETAIL_PRESERVING = Layer(
     ),
     see=("local_importance", "soft", "avg"),
 )
+
+LEARNT_POWER = Layer(
+    name="learnt_power",
+    title="Lp and power-average pooling with a learnt exponent",
+    formula="y = (sum or mean over the window of |x|^p)^(1/p), p learnt",
+    summary="Between average and maximum, at a place that training finds; one exponent for all channels or each.",
+    file="powers",
+    functions=(),
+    modules=tuple(f"Learnt{name}Pool{rank}d" for name in ("LP", "PowerAvg") for rank in _RANKS),
+    cite="Gulcehre, Cho, Pascanu and Bengio, Learned-norm pooling for deep feedforward and recurrent neural networks, "
+    "ECML 2014, https://arxiv.org/abs/1311.1780",
+    samples=(
+        *(Sample(f"LearntLPPool{rank}d", {"kernel_size": 2}, (_MAPS[rank],), _HALF[rank]) for rank in _RANKS),
+        *(
+            Sample(
+                f"LearntPowerAvgPool{rank}d",
+                {"kernel_size": 3, "stride": 2, "padding": 1, "norm_type": 3.0, "channels": 3},
+                (_MAPS[rank],),
+                _STRIDED[rank],
+            )
+            for rank in _RANKS
+        ),
+    ),
+    invalid=(
+        ("LearntLPPool2d", {"kernel_size": 2, "norm_type": 0}, "norm_type"),
+        ("LearntLPPool2d", {"kernel_size": 2, "norm_type": "2"}, "norm_type"),
+        ("LearntPowerAvgPool2d", {"kernel_size": 0}, "kernel_size"),
+        ("LearntPowerAvgPool2d", {"kernel_size": 2, "channels": 0}, "channels"),
+    ),
+    see=("lp", "power_avg", "soft"),
+)
