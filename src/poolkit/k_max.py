@@ -6,30 +6,17 @@ arXiv 1404.2188. The last dimension is time; all dimensions before it count rows
 
 from __future__ import annotations
 
-import operator
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from poolkit.errors import ArgumentError
+from poolkit.geometry import integer
 
 ORDERS = ("position", "value")
 _FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 _INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
-
-
-def checked_count(name: str, value: Any) -> int:
-    """The value as an int of 1 or more."""
-    try:
-        if isinstance(value, bool):
-            raise TypeError
-        count = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name} must be an int, but got {value!r} ({type(value).__name__})") from None
-    if count < 1:
-        raise ArgumentError(f"{name} must be greater than zero, but got {count}")
-    return count
 
 
 def checked_order(order: Any) -> str:
@@ -49,8 +36,8 @@ def dynamic_k(length: int, layer: int, layers: int, k_top: int) -> int:
 
 
 def checked_layers(layer: Any, layers: Any, k_top: Any) -> None:
-    checked_count("k_top", k_top)
-    if checked_count("layer", layer) > checked_count("layers", layers):
+    integer("k_top", k_top, positive=True)
+    if integer("layer", layer, positive=True) > integer("layers", layers, positive=True):
         raise ArgumentError(f"layer must be at most layers, but got layer={layer}, layers={layers}")
 
 
@@ -119,7 +106,7 @@ def k_max_pool1d(
     >>> k_max_pool1d(torch.tensor([[3.0, 1.0, 4.0, 1.0, 5.0]]), 3)
     tensor([[3., 4., 5.]])
     """
-    k = checked_count("k", k)
+    k = integer("k", k, positive=True)
     checked_order(order)
     _checked_input("k_max_pool1d", input)
     steps = _steps("k_max_pool1d", input, lengths)

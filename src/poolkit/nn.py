@@ -160,7 +160,7 @@ class KMaxPool1d(_Layer):
 
     def __init__(self, k: int, order: str = "position", return_lengths: bool = False) -> None:
         super().__init__()
-        self.k = k_max.checked_count("k", k)
+        self.k = geometry.integer("k", k, positive=True)
         self.order = k_max.checked_order(order)
         self.return_lengths = return_lengths
 
