@@ -443,7 +443,7 @@ def test_explain() -> None:
 
 
 def test_signatures_are_those_of_the_torch_front() -> None:
-    for name in functional.__all__:
+    for name in set(functional.__all__) - {"k_max_pool1d", "dynamic_k_max_pool1d"}:  # operations of torch
         ours = list(inspect.signature(getattr(pooling, name)).parameters.values())
         assert ours[:-2] == list(inspect.signature(getattr(functional, name)).parameters.values())
         assert [p.name for p in ours[-2:]] == ["data_format", "out"]
