@@ -32,7 +32,9 @@ struct QuantileCell {
 
   explicit QuantileCell(const Problem& problem)
       : q(fraction(problem.param[0])),
-        rule(problem.param[1] == 0 ? kLower : problem.param[1] == 1 ? kHigher : kNearest) {}
+        rule(problem.param[1] == 0   ? kLower
+             : problem.param[1] == 1 ? kHigher
+                                     : kNearest) {}
 
   int64_t rank(int64_t n) const {
     const double position = q * double(n - 1);
