@@ -96,6 +96,12 @@ def is_flag(value: Any) -> bool:
     return isinstance(value, bool) or value in (0, 1)
 
 
+def is_fraction(value: Any) -> bool:
+    if isinstance(value, str | bytes | bool):
+        raise TypeError
+    return 0 <= float(value) <= 1
+
+
 COUNT_INCLUDE_PAD = Param(
     "count_include_pad",
     "bool",

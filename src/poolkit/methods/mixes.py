@@ -8,7 +8,7 @@ from typing import Any
 
 from poolkit.methods.draws import TRAINING
 from poolkit.methods.means import counted
-from poolkit.methods.method import COUNT_INCLUDE_PAD, Method, Param, Step
+from poolkit.methods.method import COUNT_INCLUDE_PAD, Method, Param, Step, is_fraction
 
 MODE = Param(
     "mode",
@@ -53,18 +53,12 @@ AVG_MAX = Method(
 )
 
 
-def _is_probability(value: Any) -> bool:
-    if isinstance(value, str | bytes | bool):
-        raise TypeError
-    return 0 <= float(value) <= 1
-
-
 PROBABILITY = Param(
     "p",
     "float",
     0.5,
     "how likely the maximum is",
-    _is_probability,
+    is_fraction,
     "a number from 0 to 1",
 )
 GRANULARITY = Param(

@@ -7,16 +7,10 @@ import operator
 from collections.abc import Mapping
 from typing import Any
 
-from poolkit.methods.method import REQUIRED, Kernel, Method, Param, Step
+from poolkit.methods.method import REQUIRED, Kernel, Method, Param, Step, is_fraction
 
 #: The cell that stands for a place between two, as the kernels number the rules.
 RULES = {"lower": 0.0, "higher": 1.0, "nearest": 2.0}
-
-
-def _is_fraction(value: Any) -> bool:
-    if isinstance(value, str | bytes | bool):
-        raise TypeError
-    return 0 <= float(value) <= 1
 
 
 def _is_count(value: Any) -> bool:
@@ -38,7 +32,7 @@ Q = Param(
     "float",
     REQUIRED,
     "how far from the smallest cell to the largest",
-    _is_fraction,
+    is_fraction,
     "a number from 0 to 1",
     leading=True,
 )
