@@ -99,6 +99,7 @@ def test_half_precision_of_large_logits() -> None:
     torch.testing.assert_close(y.float(), expected, rtol=1e-3, atol=1e-3)
 
 
+@torch.no_grad()
 def preserved(
     x: torch.Tensor,
     alpha: torch.Tensor,

@@ -293,9 +293,9 @@ struct Planned {
 
 Adjoint find_adjoint(const Plan& plan, const Problem& problem, int sum, Problem* adjoint) {
   double divisor = 1;
-  bool uniform = true;
+  bool uniform = true;  // a sum is, whatever its windows count
   for (const AxisPlan* a : {&plan.depth, &plan.height, &plan.width}) {
-    for (int64_t o = 0; o < a->out; ++o) uniform &= a->divisor[o] == a->divisor[0];
+    for (int64_t o = 0; o < a->out; ++o) uniform &= problem.method == sum || a->divisor[o] == a->divisor[0];
     divisor *= a->divisor[0];
   }
   const bool wide = problem.dtype == DType::f32 || problem.dtype == DType::f64;  // quotients are not rounded twice

@@ -305,6 +305,7 @@ Backward backward(const Problem& problem, const std::vector<Window>& windows, co
             slope = 1 / divisor;
           } else if (method == "avg_max") {
             slope = parameter / divisor + problem.param[1] * won;
+            rough = std::fabs(parameter / divisor) + std::fabs(problem.param[1] * won);
           } else if (method == "soft") {
             const double share = soft_weight(x[input], top, parameter);
             if (share == 0) continue;

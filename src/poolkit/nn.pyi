@@ -30,6 +30,12 @@ from poolkit.layers.importance import SimplifiedLogit2d as SimplifiedLogit2d
 from poolkit.layers.importance import SimplifiedLogit3d as SimplifiedLogit3d
 from poolkit.layers.k_max import DynamicKMaxPool1d as DynamicKMaxPool1d
 from poolkit.layers.k_max import KMaxPool1d as KMaxPool1d
+from poolkit.layers.powers import LearntLPPool1d as LearntLPPool1d
+from poolkit.layers.powers import LearntLPPool2d as LearntLPPool2d
+from poolkit.layers.powers import LearntLPPool3d as LearntLPPool3d
+from poolkit.layers.powers import LearntPowerAvgPool1d as LearntPowerAvgPool1d
+from poolkit.layers.powers import LearntPowerAvgPool2d as LearntPowerAvgPool2d
+from poolkit.layers.powers import LearntPowerAvgPool3d as LearntPowerAvgPool3d
 from poolkit.layers.pyramid import SpatialPyramidPool1d as SpatialPyramidPool1d
 from poolkit.layers.pyramid import SpatialPyramidPool2d as SpatialPyramidPool2d
 from poolkit.layers.pyramid import SpatialPyramidPool3d as SpatialPyramidPool3d

@@ -69,11 +69,13 @@ class Shares : WindowLoop<T, S, Shares<T, S>> {
   POOLKIT_INLINE void take(int64_t i, const typename Loop::Place& place) {
     const Window<L> window = this->template window<L>();
     this->selector_.template share<L>(window, load<L>(grad_y_ + this->out_ + i));
-    const typename L::Value* share = window.spare;
+    // The last tap first: so a cell takes from its outputs in their order, however many lanes there are.
+    const int64_t taps = place.last - place.first;
     for (int64_t row = 0; row < this->k_; ++row) {
       A* to = sums_ + (this->rows_[row] - start_) + place.start;
-      for (int64_t tap = place.first; tap < place.last; ++tap) {
-        add_spaced<L>(to + tap * place.step, place.apart, *share++);
+      const typename L::Value* share = window.spare + row * taps;
+      for (int64_t tap = place.last - 1; tap >= place.first; --tap) {
+        add_spaced<L>(to + tap * place.step, place.apart, share[tap - place.first]);
       }
     }
   }

@@ -15,7 +15,8 @@
 namespace poolkit::POOLKIT_ISA_NAMESPACE {
 namespace {
 
-// Gathers windows row by row and hands them to Derived::take<L>(i, place), i counting from the row's first output.
+// Gathers windows row by row and hands them to Derived::take<L>(i, place), i counting from the row's first output: each
+// once, as what is taken may be added to.
 template <class T, class S, class Derived>
 class WindowLoop {
  protected:
@@ -67,7 +68,7 @@ class WindowLoop {
   // Channels [first, last) of one output cell.
   void across_channels(int64_t o, int64_t first, int64_t last) {
     find_offsets(width_.first[o], width_.last[o]);
-    for_lanes<A>(last - first, 0, [&](int64_t i, auto family) {
+    for_lanes_once<A>(last - first, 0, [&](int64_t i, auto family) {
       const int64_t start = width_.base[o] * inner_ + first + i;
       visit<decltype(family)>(o * inner_ + first + i,
                               Place{width_.first[o], width_.last[o], start, 1, width_.dilation * inner_});
@@ -120,7 +121,6 @@ class WindowLoop {
     for (int64_t o = first; o < last; ++o) {
       if (from < to && o == from) {
         find_offsets(0, width_.kernel);
-        // No lane twice: what is taken may be added to.
         for_lanes_once<A>(to - from, 0, [&](int64_t i, auto family) {
           const Place place{0, width_.kernel, reached(from + i), width_.stride, width_.dilation};
           visit<decltype(family)>(from + i, place);
