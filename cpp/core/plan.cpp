@@ -148,8 +148,8 @@ Tiling tiling(int64_t length, int64_t tile, int64_t outer, int64_t height, int64
   return t;
 }
 
-constexpr int64_t kPickTaps = 12;  // longer windows are reduced one by one
-constexpr int64_t kPickSlack = 16;
+constexpr int64_t kPickTaps = 12;   // longer windows are reduced one by one
+constexpr int64_t kPickSlack = 64;  // lanes that a vector may run over the last output
 
 int64_t pick_integers(const Plan& plan) {
   const AxisPlan& w = plan.width;

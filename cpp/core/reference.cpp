@@ -311,8 +311,9 @@ Backward backward(const Problem& problem, const std::vector<Window>& windows, co
             if (share == 0) continue;
             const double weight = share / weights, arm = (x[input] - mean) / parameter;
             slope = weight * (problem.param[1] == 0 ? 1 + arm : 1);
-            // Of the exponent, and of the mean.
-            rough = weight * (1 + std::fabs(arm) + (std::fabs(top) + std::fabs(mean)) / parameter) *
+            // Of the exponent, of the mean, and of its sums of chunks of 128.
+            const double cells = double(window.cells.size()), additions = std::min(cells, 128.0) + cells / 128;
+            rough = (1 + additions) * weight * (1 + std::fabs(arm) + (std::fabs(top) + std::fabs(mean)) / parameter) *
                     (1 + (top - x[input]) / parameter);
           } else if (method == "stochastic_mean") {
             if (!(x[input] > 0)) continue;

@@ -108,7 +108,9 @@ def _normalisation(rank: int, channels: int, **factory: Any) -> torch.nn.Module:
 
 
 def _bounded(module: torch.nn.Module, x: Tensor, rank: int, scale: float) -> Tensor:
-    """The module's map, squeezed into (0, scale); instance normalisation needs a batch."""
+    """The module's map, squeezed into (0, scale); instance normalisation needs a batch that is not empty."""
+    if x.numel() == 0:
+        return x
     batched = x.dim() == rank + 2
     logits: Tensor = scale * torch.sigmoid(module(x if batched else x[None]))
     return logits if batched else logits[0]
@@ -248,7 +250,7 @@ class _LocalImportancePool(Layer):
     forward takes (N, channels, *spatial), or without N, and gives (N, channels, *output).
     """
 
-    _shown = ("channels", "kernel_size", "stride", "padding")
+    _shown = ("channels", "kernel_size", "stride", "padding", "network")
     _rank: int
 
     def __init__(
@@ -265,6 +267,7 @@ class _LocalImportancePool(Layer):
         geometry.check_sliding(self._rank, kernel_size, stride, padding)
         self.channels = geometry.integer("channels", channels, positive=True)
         self.kernel_size, self.stride, self.padding = kernel_size, stride, padding
+        self.network = logit if isinstance(logit, str) else type(logit).__name__
         if isinstance(logit, torch.nn.Module):
             self.logit = logit
         elif logit in ("simplified", "bottleneck"):

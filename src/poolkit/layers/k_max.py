@@ -145,7 +145,15 @@ def _steps(name: str, input: Tensor, lengths: Lengths | None) -> Tensor:
 
 
 class KMaxPool1d(Layer):
-    """The k largest steps of each row: :func:`poolkit.functional.k_max_pool1d`."""
+    """The k largest steps of each row: :func:`poolkit.functional.k_max_pool1d` as a layer.
+
+    Args:
+        k: how many steps to keep.
+        order: 'position' keeps the steps in the order that they had, 'value' puts the largest first.
+        return_lengths: return also how many of the k steps are valid.
+
+    forward takes (N, C, L) or (C, L), and the lengths of the sequences, and gives (N, C, k) or (C, k).
+    """
 
     _shown = ("k", "order")
 
@@ -160,7 +168,16 @@ class KMaxPool1d(Layer):
 
 
 class DynamicKMaxPool1d(Layer):
-    """The largest steps, the fewer the deeper: :func:`poolkit.functional.dynamic_k_max_pool1d`."""
+    """The largest steps, the fewer the deeper: :func:`poolkit.functional.dynamic_k_max_pool1d` as a layer.
+
+    Args:
+        layer, layers: which convolutional layer this is, from 1, and how many there are.
+        k_top: how many steps the last layer keeps.
+        order: 'position' keeps the steps in the order that they had, 'value' puts the largest first.
+        return_lengths: return also how many of the steps are valid.
+
+    forward takes (N, C, L) or (C, L), and the lengths of the sequences, and gives (N, C, K) or (C, K).
+    """
 
     _shown = ("layer", "layers", "k_top", "order")
 

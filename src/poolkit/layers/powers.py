@@ -34,7 +34,7 @@ class _LearntPower(Layer):
     ValueError) for a bad argument, TypeError for one of a wrong type, NotImplementedError for another dtype.
     """
 
-    _shown = ("kernel_size", "stride", "padding", "ceil_mode", "channels")
+    _shown = ("kernel_size", "stride", "padding", "ceil_mode", "initial_norm_type", "channels")
     _rank: int
     _mean: bool
 
@@ -57,6 +57,7 @@ class _LearntPower(Layer):
             raise ArgumentError(f"norm_type must be a finite number > 0, but got {norm_type!r}")
         self.kernel_size, self.stride, self.padding, self.ceil_mode = kernel_size, stride, padding, ceil_mode
         self.channels = None if channels is None else geometry.integer("channels", channels, positive=True)
+        self.initial_norm_type = norm_type
         start = torch.full((self.channels or 1,), math.log(norm_type), device=device, dtype=dtype)
         self.log_norm_type = torch.nn.Parameter(start)
 
@@ -75,40 +76,40 @@ class _LearntPower(Layer):
 
 
 class _LearntLP(_LearntPower):
-    __doc__ = (_LearntPower.__doc__ or "").format(title="Lp", formula="(sum over windows of |x|^p)^(1/p)")
     _mean = False
 
 
 class _LearntPowerAvg(_LearntPower):
-    __doc__ = (_LearntPower.__doc__ or "").format(title="Power-average", formula="(mean over windows of |x|^p)^(1/p)")
     _mean = True
 
 
 class LearntLPPool1d(_LearntLP):
-    __doc__ = _LearntLP.__doc__
     _rank = 1
 
 
 class LearntLPPool2d(_LearntLP):
-    __doc__ = _LearntLP.__doc__
     _rank = 2
 
 
 class LearntLPPool3d(_LearntLP):
-    __doc__ = _LearntLP.__doc__
     _rank = 3
 
 
 class LearntPowerAvgPool1d(_LearntPowerAvg):
-    __doc__ = _LearntPowerAvg.__doc__
     _rank = 1
 
 
 class LearntPowerAvgPool2d(_LearntPowerAvg):
-    __doc__ = _LearntPowerAvg.__doc__
     _rank = 2
 
 
 class LearntPowerAvgPool3d(_LearntPowerAvg):
-    __doc__ = _LearntPowerAvg.__doc__
     _rank = 3
+
+
+for _layer in (LearntLPPool1d, LearntLPPool2d, LearntLPPool3d):
+    _layer.__doc__ = (_LearntPower.__doc__ or "").format(title="Lp", formula="(sum over windows of |x|^p)^(1/p)")
+for _other in (LearntPowerAvgPool1d, LearntPowerAvgPool2d, LearntPowerAvgPool3d):
+    _other.__doc__ = (_LearntPower.__doc__ or "").format(
+        title="Power-average", formula="(mean over windows of |x|^p)^(1/p)"
+    )

@@ -40,6 +40,8 @@ class Layer:
     samples: tuple[Sample, ...]
     #: Constructor arguments that must be refused: the module, the arguments, a word of the message.
     invalid: tuple[tuple[str, Mapping[str, Any], str], ...] = ()
+    #: Whether inputs of integers are taken.
+    integers: bool = False
     #: Whether inputs without a batch dimension are taken.
     unbatched: bool = True
     see: tuple[str, ...] = ()

@@ -91,5 +91,6 @@ K_MAX = Layer(
         ("DynamicKMaxPool1d", {"layer": 3, "layers": 2, "k_top": 1}, "layer"),
         ("DynamicKMaxPool1d", {"layer": 1, "layers": 2, "k_top": 0}, "k_top"),
     ),
+    integers=True,
     see=("top_k_mean", "max", "temporal"),
 )
