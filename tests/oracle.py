@@ -149,7 +149,7 @@ def _soft(values: Array, padded: int, temperature: float = 1.0, grad: str = "exa
     weights /= weights.sum()
     value = sum(weight * value for weight, value in zip(weights, values, strict=True) if weight > 0)
     if math.isinf(value):
-        return [Part(value, np.full(size, math.nan))]
+        return [Part(value, np.where(weights > 0, math.nan, 0))]
     tilt = (values - value) / temperature if grad == "exact" else np.zeros(size)
     return [Part(value, np.where(weights > 0, weights * (1 + tilt), 0))]
 

@@ -243,6 +243,7 @@ def test_every_method_pools_every_type_of_number(method: str, dtype: str) -> Non
     subject = load(array(values))
     pooled = pool(subject.field, method, WindowArguments(2), PARAMETERS.get(method)).values
     cells = blocks(values.astype(np.float64), 2)
+    weights = np.exp(cells - cells.max(-1, keepdims=True))
     expected = {
         "max": cells.max(-1),
         "min": cells.min(-1),
@@ -251,6 +252,7 @@ def test_every_method_pools_every_type_of_number(method: str, dtype: str) -> Non
         "lp": (cells**3).sum(-1) ** (1 / 3),
         "power_avg": (cells**3).mean(-1) ** (1 / 3),
         "avg_max": (cells.mean(-1) + cells.max(-1)) / 2,
+        "soft": (weights * cells).sum(-1) / weights.sum(-1),
         "mixed": (cells.mean(-1) + cells.max(-1)) / 2,
         "stochastic": (cells**2).sum(-1) / np.maximum(cells.sum(-1), 1e-30),
         "median": np.sort(cells, -1)[..., 1],

@@ -52,7 +52,7 @@ SOFT = Method(
     cite="Stergiou, Poppe and Kalliatakis, Refining activation downsampling with SoftPool, ICCV 2021, "
     "https://arxiv.org/abs/2101.00440",
     see=("avg", "max", "power_avg", "stochastic"),
-    samples=({}, {"temperature": 0.25}, {"grad": "weights"}),
+    samples=({}, {"temperature": 0.25}),
     invalid=(
         {"temperature": 0},
         {"temperature": -1.0},
