@@ -112,6 +112,65 @@ def test_R13_each_rank_pools_alike(name: str) -> None:
         assert torch.equal(y.reshape(line.shape), line)
 
 
+@pytest.mark.parametrize("mode", ["lite", "full"])
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_R9_details_are_preserved(mode: str, symmetric: bool) -> None:
+    """A bright cell in a dark window weighs more than in the average; a dark one in a bright window if symmetric."""
+    layer = nn.DetailPreservingPool2d(1, 2, mode=mode, symmetric=symmetric)
+    with torch.no_grad():
+        layer.alpha.fill_(-1.0)
+        layer.lam.fill_(1.0)
+    bright = torch.tensor([[[[9.0, 1.0], [1.0, 1.0]]]], requires_grad=True)
+    dark = torch.tensor([[[[1.0, 9.0], [9.0, 9.0]]]])
+    assert layer(bright).item() > 3
+    if mode == "lite":
+        assert (layer(dark).item() < 7) == symmetric
+    layer(bright).backward()
+    assert bright.grad is not None
+    assert layer.alpha.grad is not None
+
+
+@pytest.mark.parametrize("logit", ["simplified", "bottleneck"])
+def test_R10_importance_is_learnt(logit: str) -> None:
+    """A few steps teach the logits which cells matter: those of a channel that marks them."""
+    torch.manual_seed(0)
+    layer = nn.LocalImportancePool2d(2, 2, 2, 0, logit)
+    optimiser = torch.optim.Adam(layer.parameters(), 0.05)
+    losses = []
+    for _ in range(60):
+        marks = torch.nn.functional.one_hot(torch.randint(4, (16, 16)), 4).float()
+        marks = torch.nn.functional.pixel_shuffle(marks.permute(2, 0, 1)[None].reshape(1, 4, 16, 16), 2)
+        values = torch.rand_like(marks)
+        y = layer(torch.cat([values, marks], 1))[:, :1]
+        wanted = functional.sum_pool2d(values * marks, 2)
+        loss = (y - wanted).square().mean()
+        losses.append(float(loss.detach()))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    assert sum(losses[-5:]) < 0.5 * sum(losses[:5])
+
+
+def test_R11_soft_pooling_and_its_exact_gradient() -> None:
+    x = torch.tensor([[[1.0, 2.0, 3.0, 4.0]]], dtype=torch.float64, requires_grad=True)
+    weights = torch.softmax(x.detach(), -1)
+    y = functional.soft_pool1d(x, 4)
+    torch.testing.assert_close(y, (weights * x.detach()).sum(-1, keepdim=True))
+    y.backward()
+    torch.testing.assert_close(x.grad, weights * (1 + x.detach() - y.detach()))
+
+
+def test_R15_regions_become_maps_of_one_size() -> None:
+    """As Faster R-CNN pools its boxes: a box of the whole map is adaptive pooling."""
+    x = torch.randn(1, 3, 8, 12)
+    whole = torch.tensor([[0.0, 0.0, 0.0, 11.0, 7.0]])
+    assert torch.equal(functional.roi_pool(x, whole, (4, 6)), functional.adaptive_max_pool2d(x, (4, 6)))
+    boxes = torch.tensor([[0.0, 1.0, 1.0, 5.0, 6.0], [0.0, 2.5, 0.0, 11.0, 3.0]])
+    assert functional.roi_align(x, boxes, 7).shape == (2, 3, 7, 7)
+    constant = functional.roi_align(torch.full_like(x, 5.0), boxes, 7, sampling_ratio=2)
+    torch.testing.assert_close(constant, torch.full_like(constant, 5.0))
+
+
 @pytest.mark.parametrize("size", [(7, 7), (1, 1), (5, 12)])
 def test_R12_pooling_and_attention_work_together(size: tuple[int, int]) -> None:
     """A head that attends, and blocks that weigh what follows, for any size of map."""

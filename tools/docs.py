@@ -13,6 +13,8 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "src"))
 
+import requirements  # noqa: E402
+
 from poolkit import functional, nn  # noqa: E402
 from poolkit._signatures import Form, arguments_of, functions, signature  # noqa: E402
 from poolkit.methods import KERNELS, LAYERS, METHODS, Layer, Method  # noqa: E402
@@ -126,6 +128,7 @@ def pages() -> dict[pathlib.Path, str]:
         _, _, tail = rest.partition(end)
         readme = head + start + rows + end + tail
     written[ROOT / "README.md"] = readme
+    written[ROOT / "docs" / "requirements.md"] = requirements.page()
     return written
 
 
