@@ -335,19 +335,23 @@ POOLKIT_INLINE typename L::Value load_strided(const T* p, int64_t stride) {
   }
 }
 
+template <int... lane>
+struct LaneList {};
+template <int n, int... lane>
+struct FirstLanes : FirstLanes<n - 1, n - 1, lane...> {};
+template <int... lane>
+struct FirstLanes<0, lane...> {
+  using type = LaneList<lane...>;
+};
+
+template <class V, int... lane>
+POOLKIT_INLINE V even_lanes(V a, V b, LaneList<lane...>) {
+  return __builtin_shufflevector(a, b, (2 * lane)...);
+}
+
 template <class L, class V>
 POOLKIT_INLINE V evens(V a, V b) {
-  if constexpr (L::lanes == 2) return __builtin_shufflevector(a, b, 0, 2);
-  if constexpr (L::lanes == 4) return __builtin_shufflevector(a, b, 0, 2, 4, 6);
-  if constexpr (L::lanes == 8) return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14);
-  if constexpr (L::lanes == 16) {
-    return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
-  }
-  if constexpr (L::lanes > 16) {
-    V v;
-    for (int i = 0; i < L::lanes; ++i) v[i] = 2 * i < L::lanes ? a[2 * i] : b[2 * i - L::lanes];
-    return v;
-  }
+  return even_lanes(a, b, typename FirstLanes<L::lanes>::type{});
 }
 
 // Every stride-th value at p; kStride is the stride where it is 1, 2 or 4, else 0.
@@ -392,24 +396,20 @@ POOLKIT_INLINE typename L::Index load_picked(const typename L::Scalar* p, const 
 }
 
 // The lanes of a and b in turn: a[0], b[0], a[1], ... ; the first and the second vector of them.
+template <int from, class V, int... lane>
+POOLKIT_INLINE V zipped(V a, V b, LaneList<lane...>) {
+  constexpr int lanes = sizeof...(lane);
+  return __builtin_shufflevector(a, b, (from + lane / 2 + lane % 2 * lanes)...);
+}
+
 template <class L>
 POOLKIT_INLINE typename L::Value zipped_low(typename L::Value a, typename L::Value b) {
-  if constexpr (L::lanes == 2) return __builtin_shufflevector(a, b, 0, 2);
-  if constexpr (L::lanes == 4) return __builtin_shufflevector(a, b, 0, 4, 1, 5);
-  if constexpr (L::lanes == 8) return __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
-  if constexpr (L::lanes == 16) {
-    return __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-  }
+  return zipped<0>(a, b, typename FirstLanes<L::lanes>::type{});
 }
 
 template <class L>
 POOLKIT_INLINE typename L::Value zipped_high(typename L::Value a, typename L::Value b) {
-  if constexpr (L::lanes == 2) return __builtin_shufflevector(a, b, 1, 3);
-  if constexpr (L::lanes == 4) return __builtin_shufflevector(a, b, 2, 6, 3, 7);
-  if constexpr (L::lanes == 8) return __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
-  if constexpr (L::lanes == 16) {
-    return __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
-  }
+  return zipped<L::lanes / 2>(a, b, typename FirstLanes<L::lanes>::type{});
 }
 
 // A value-wise function where the compiler knows the vector form only as a loop.

@@ -9,15 +9,6 @@
 namespace poolkit::POOLKIT_ISA_NAMESPACE {
 namespace {
 
-template <int... lane>
-struct LaneList {};
-template <int n, int... lane>
-struct FirstLanes : FirstLanes<n - 1, n - 1, lane...> {};
-template <int... lane>
-struct FirstLanes<0, lane...> {
-  using type = LaneList<lane...>;
-};
-
 // Of the groups of 2 * half lanes in a and then in b, the first (shift 0) or last (shift half) half of each.
 template <int half, int shift, class V, int... lane>
 POOLKIT_INLINE V halves(V a, V b, LaneList<lane...>) {
