@@ -97,7 +97,7 @@ QUANTILE = Method(
         {"q": 0.3, "interpolation": "higher"},
         {"q": 0.7},
     ),
-    invalid=({"q": 1.5}, {"q": -0.1}, {"q": math.nan}, {"q": "0.5"}, {"interpolation": "midpoint", "q": 0.5}),
+    invalid=({"q": 1.5}, {"q": -0.1}, {"q": math.nan}, {"q": "0.5"}, {"q": 0.5, "interpolation": "midpoint"}),
 )
 
 TOP_K_MEAN = Method(
