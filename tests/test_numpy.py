@@ -417,7 +417,7 @@ def test_wrong_parameters(name: str) -> None:
     x = np.zeros((1, 4, 4), np.float32)
     for wrong in METHODS[name].invalid:
         for _ in range(2):  # a remembered answer must not hide the error
-            with pytest.raises((ArgumentError, TypeError), match=next(iter(wrong))):
+            with pytest.raises((ArgumentError, TypeError), match=list(wrong)[-1]):
                 pool(name, "windowed", x, 2, kernel_size=2, **wrong)
     good = REQUIRED.get(name, {})
     for argument, value in (("kernel_size", 2), ("stride", 1), ("dilation", 1), ("output_size", 2)):
