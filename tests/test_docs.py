@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import poolkit
-from poolkit import geometry, nn
+from poolkit import _cite, geometry, nn
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -65,7 +65,7 @@ def test_links_between_documents_lead_somewhere() -> None:
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
-@pytest.mark.parametrize("module", [geometry, nn], ids=lambda m: m.__name__)
+@pytest.mark.parametrize("module", [_cite, geometry, nn], ids=lambda m: m.__name__)
 def test_doctests(module: object) -> None:
     result = doctest.testmod(module, extraglobs={"torch": __import__("torch")})  # type: ignore[arg-type]
     assert result.attempted > 0

@@ -17,6 +17,7 @@ PUBLIC = [
     "METHODS",
     "ArgumentError",
     "ReceptiveField",
+    "cite",
     "explain",
     "functional",
     "nn",

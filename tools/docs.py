@@ -17,7 +17,7 @@ import requirements  # noqa: E402
 
 from poolkit import functional, nn  # noqa: E402
 from poolkit._signatures import Form, arguments_of, functions, signature  # noqa: E402
-from poolkit.methods import KERNELS, LAYERS, METHODS, Layer, Method  # noqa: E402
+from poolkit.methods import KERNELS, LAYERS, METHODS, ROWS, Layer, Method, Row  # noqa: E402
 
 FORMS: dict[Form, str] = {
     "sliding": "Sliding windows",
@@ -35,7 +35,6 @@ GRADIENTS = {
     "cells": "the winners of two cells of each window, as offsets of 1, 2 or 4 bytes",
     "formula": "what the formula in PyTorch keeps, as many cells as all windows have",
 }
-TITLES = {name: m.title for name, m in METHODS.items()} | {name: layer.title for name, layer in LAYERS.items()}
 
 
 def kept(method: Method) -> str:
@@ -68,11 +67,14 @@ def page(method: Method) -> str:
     return "\n".join([*lines, *source(method)])
 
 
-def source(row: Method | Layer) -> list[str]:
+def source(row: Row) -> list[str]:
     """The end of every page."""
-    lines = ["", "## Source", "", f"{row.cite}.", ""]
+    lines = ["", "## Source", "", f"{row.source[0].upper()}{row.source[1:]}.", ""]
+    if row.papers:
+        entries = "\n\n".join(paper.bibtex for paper in row.papers)
+        lines += [f"`poolkit cite {row.name}` prints", "", "```bibtex", entries, "```", ""]
     if row.see:
-        lines += ["See also: " + ", ".join(f"[{TITLES[name]}]({name}.md)" for name in row.see) + ".", ""]
+        lines += ["See also: " + ", ".join(f"[{ROWS[name].title}]({name}.md)" for name in row.see) + ".", ""]
     return lines
 
 

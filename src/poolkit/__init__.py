@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from poolkit._cite import cite
 from poolkit.errors import ArgumentError
 from poolkit.geometry import ReceptiveField, output_size, receptive_field, window_table
 from poolkit.methods import LAYERS, METHODS
@@ -23,6 +24,7 @@ __all__ = [
     "METHODS",
     "ArgumentError",
     "ReceptiveField",
+    "cite",
     "explain",
     "functional",
     "nn",

@@ -188,7 +188,7 @@ def documented(method: Method, form: Form, rank: int, arguments: tuple[Argument,
     integers = {"all": ", bool and integers", "int64": ", int64", "none": ""}[method.integers]
     lines += ["", f"dtypes: float32, float64, float16, bfloat16{integers}; the output has the input's."]
     lines += ["Raises ArgumentError (a ValueError) for a bad argument, TypeError for one of a wrong type,"]
-    lines += ["NotImplementedError for a dtype that the method does not take.", "", f"Paper: {method.cite}."]
+    lines += ["NotImplementedError for a dtype that the method does not take.", "", f"Source: {method.source}."]
     return "\n".join(lines) + "\n"
 
 

@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 import poolkit
 from poolkit.cli import errors
+from poolkit.cli.cite import cite
 from poolkit.cli.explain import explain
 from poolkit.cli.samples import samples
 from poolkit.cli.show import show
@@ -76,3 +77,4 @@ def options(
 app.command()(show)
 app.command()(samples)
 app.command()(explain)
+app.command()(cite)

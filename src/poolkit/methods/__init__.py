@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from poolkit.errors import ArgumentError
+from poolkit.errors import ArgumentError, nearest
 from poolkit.methods.attention import ATTENTION, GATED_ATTENTION, LATENT_ATTENTION
 from poolkit.methods.channels import CBAM, CHANNEL, SQUEEZE_EXCITATION
 from poolkit.methods.contents import DETAIL_PRESERVING, LEARNT_POWER, LOCAL_IMPORTANCE
@@ -26,6 +26,7 @@ from poolkit.methods.norms import LP, POWER_AVG
 from poolkit.methods.pyramids import SPATIAL_PYRAMID, SPPF
 from poolkit.methods.ranks import MEDIAN, QUANTILE, TOP_K_MEAN
 from poolkit.methods.regions import ROI_ALIGN, ROI_POOL
+from poolkit.methods.row import Paper, Row
 from poolkit.methods.sequences import K_MAX, STATISTICS, TEMPORAL
 from poolkit.methods.softmax import SOFT
 
@@ -60,13 +61,17 @@ LAYERS: dict[str, Layer] = {
     )
 }
 
+#: Both tables.
+ROWS: dict[str, Row] = {**METHODS, **LAYERS}
+
 
 def get(name: str) -> Method:
     """The method of this name."""
     try:
         return METHODS[name]
     except (KeyError, TypeError):
-        raise ArgumentError(f"method must be one of {', '.join(map(repr, METHODS))}, but got {name!r}") from None
+        known = ", ".join(map(repr, METHODS))
+        raise ArgumentError(f"method must be one of {known}, but got {name!r}{nearest(name, METHODS)}") from None
 
 
 __all__ = [
@@ -77,11 +82,14 @@ __all__ = [
     "LAYERS",
     "METHODS",
     "REQUIRED",
+    "ROWS",
     "Cells",
     "Kernel",
     "Layer",
     "Method",
+    "Paper",
     "Param",
+    "Row",
     "Sample",
     "Step",
     "get",

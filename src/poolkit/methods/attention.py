@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from poolkit.methods.layer import Layer, Sample
+from poolkit.methods.row import Paper
 
 _MASK = {"mask": [[True, True, False, True, False], [False, True, True, False, False]]}
 
@@ -15,8 +16,17 @@ ATTENTION = Layer(
     file="attention",
     functions=("attention_pool",),
     modules=("AttentionPool2d",),
-    cite="Radford et al., Learning transferable visual models from natural language supervision, ICML 2021, "
-    "arXiv 2103.00020",
+    papers=(
+        Paper(
+            authors="Radford, Alec and Kim, Jong Wook and Hallacy, Chris and Ramesh, Aditya and Goh, Gabriel and "
+            "Agarwal, Sandhini and Sastry, Girish and Askell, Amanda and Mishkin, Pamela and Clark, Jack and "
+            "Krueger, Gretchen and Sutskever, Ilya",
+            title="Learning transferable visual models from natural language supervision",
+            venue="ICML",
+            year=2021,
+            arxiv="2103.00020",
+        ),
+    ),
     samples=(
         Sample(
             "AttentionPool2d",
@@ -49,8 +59,23 @@ LATENT_ATTENTION = Layer(
     file="attention",
     functions=(),
     modules=("LatentAttentionPool",),
-    cite="Lee, Lee, Kim, Kosiorek, Choi and Teh, Set transformer, ICML 2019, arXiv 1810.00825; "
-    "Zhai, Mustafa, Kolesnikov and Beyer, Sigmoid loss for language image pre-training, ICCV 2023, arXiv 2303.15343",
+    papers=(
+        Paper(
+            authors="Lee, Juho and Lee, Yoonho and Kim, Jungtaek and Kosiorek, Adam R. and Choi, Seungjin and "
+            "Teh, Yee Whye",
+            title="Set transformer: a framework for attention-based permutation-invariant neural networks",
+            venue="ICML",
+            year=2019,
+            arxiv="1810.00825",
+        ),
+        Paper(
+            authors="Zhai, Xiaohua and Mustafa, Basil and Kolesnikov, Alexander and Beyer, Lucas",
+            title="Sigmoid loss for language image pre-training",
+            venue="ICCV",
+            year=2023,
+            arxiv="2303.15343",
+        ),
+    ),
     samples=(
         Sample("LatentAttentionPool", {"in_channels": 4, "num_heads": 2}, ((2, 5, 4),), (2, 4)),
         Sample(
@@ -87,7 +112,15 @@ GATED_ATTENTION = Layer(
     file="attention",
     functions=(),
     modules=("GatedAttentionPool",),
-    cite="Ilse, Tomczak and Welling, Attention-based deep multiple instance learning, ICML 2018, arXiv 1802.04712",
+    papers=(
+        Paper(
+            authors="Ilse, Maximilian and Tomczak, Jakub M. and Welling, Max",
+            title="Attention-based deep multiple instance learning",
+            venue="ICML",
+            year=2018,
+            arxiv="1802.04712",
+        ),
+    ),
     samples=(
         Sample("GatedAttentionPool", {"in_channels": 4, "hidden_channels": 3}, ((2, 5, 4),), (2, 4)),
         Sample(

@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 from poolkit.methods.layer import Layer, Sample
+from poolkit.methods.row import Paper
 
 _MAPS = {1: (2, 4, 5), 2: (2, 4, 3, 5), 3: (2, 4, 3, 2, 3)}
+
+CBAM_PAPER = Paper(
+    authors="Woo, Sanghyun and Park, Jongchan and Lee, Joon-Young and Kweon, In So",
+    title="CBAM: convolutional block attention module",
+    venue="ECCV",
+    year=2018,
+    arxiv="1807.06521",
+)
 
 CHANNEL = Layer(
     name="channel",
@@ -14,7 +23,7 @@ CHANNEL = Layer(
     file="channel",
     functions=("channel_pool",),
     modules=("ChannelPool",),
-    cite="Woo, Park, Lee and Kweon, CBAM: convolutional block attention module, ECCV 2018, arXiv 1807.06521",
+    papers=(CBAM_PAPER,),
     samples=(
         Sample("ChannelPool", {}, (_MAPS[2],), (2, 2, 3, 5)),
         Sample("ChannelPool", {"kind": "min"}, (_MAPS[1],), (2, 1, 5)),
@@ -40,7 +49,15 @@ SQUEEZE_EXCITATION = Layer(
     file="excitation",
     functions=(),
     modules=tuple(f"SqueezeExcitation{rank}d" for rank in _MAPS),
-    cite="Hu, Shen and Sun, Squeeze-and-excitation networks, CVPR 2018, arXiv 1709.01507",
+    papers=(
+        Paper(
+            authors="Hu, Jie and Shen, Li and Sun, Gang",
+            title="Squeeze-and-excitation networks",
+            venue="CVPR",
+            year=2018,
+            arxiv="1709.01507",
+        ),
+    ),
     samples=tuple(
         Sample(f"SqueezeExcitation{rank}d", {"in_channels": 4, "reduction": 2}, (size,), size)
         for rank, size in _MAPS.items()
@@ -61,7 +78,7 @@ CBAM = Layer(
     file="excitation",
     functions=(),
     modules=tuple(f"CBAM{rank}d" for rank in _MAPS),
-    cite="Woo, Park, Lee and Kweon, CBAM: convolutional block attention module, ECCV 2018, arXiv 1807.06521",
+    papers=(CBAM_PAPER,),
     samples=tuple(
         Sample(f"CBAM{rank}d", {"in_channels": 4, "reduction": 2, "kernel_size": 3}, (size,), size)
         for rank, size in _MAPS.items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from poolkit.methods.layer import Layer, Sample
+from poolkit.methods.row import Paper
 
 _MAPS = {1: (2, 3, 7), 2: (2, 3, 5, 7), 3: (2, 3, 3, 5, 4)}
 _HALF = {1: (2, 3, 3), 2: (2, 3, 2, 3), 3: (2, 3, 1, 2, 2)}
@@ -20,7 +21,15 @@ LOCAL_IMPORTANCE = Layer(
     modules=tuple(
         f"{name}{rank}d" for name in ("LocalImportancePool", "SimplifiedLogit", "BottleneckLogit") for rank in _RANKS
     ),
-    cite="Gao, Wang and Wu, LIP: local importance-based pooling, ICCV 2019, https://arxiv.org/abs/1908.04156",
+    papers=(
+        Paper(
+            authors="Gao, Ziteng and Wang, Limin and Wu, Gangshan",
+            title="LIP: local importance-based pooling",
+            venue="ICCV",
+            year=2019,
+            arxiv="1908.04156",
+        ),
+    ),
     samples=(
         *(Sample(f"LocalImportancePool{rank}d", {"channels": 3}, (_MAPS[rank],), _STRIDED[rank]) for rank in _RANKS),
         Sample(
@@ -55,8 +64,15 @@ DETAIL_PRESERVING = Layer(
     file="detail",
     functions=tuple(f"detail_preserving_pool{rank}d" for rank in _RANKS),
     modules=tuple(f"DetailPreservingPool{rank}d" for rank in _RANKS),
-    cite="Saeedan, Weber, Goesele and Roth, Detail-preserving pooling in deep networks, CVPR 2018, "
-    "https://arxiv.org/abs/1804.04076",
+    papers=(
+        Paper(
+            authors="Saeedan, Faraz and Weber, Nicolas and Goesele, Michael and Roth, Stefan",
+            title="Detail-preserving pooling in deep networks",
+            venue="CVPR",
+            year=2018,
+            arxiv="1804.04076",
+        ),
+    ),
     samples=(
         *(Sample(f"DetailPreservingPool{rank}d", {"channels": 3}, (_MAPS[rank],), _HALF[rank]) for rank in _RANKS),
         Sample("DetailPreservingPool1d", {"channels": 3, "mode": "full"}, (_MAPS[1],), _HALF[1]),
@@ -88,8 +104,15 @@ LEARNT_POWER = Layer(
     file="powers",
     functions=(),
     modules=tuple(f"Learnt{name}Pool{rank}d" for name in ("LP", "PowerAvg") for rank in _RANKS),
-    cite="Gulcehre, Cho, Pascanu and Bengio, Learned-norm pooling for deep feedforward and recurrent neural networks, "
-    "ECML 2014, https://arxiv.org/abs/1311.1780",
+    papers=(
+        Paper(
+            authors="Gulcehre, Caglar and Cho, Kyunghyun and Pascanu, Razvan and Bengio, Yoshua",
+            title="Learned-norm pooling for deep feedforward and recurrent neural networks",
+            venue="ECML PKDD",
+            year=2014,
+            arxiv="1311.1780",
+        ),
+    ),
     samples=(
         *(Sample(f"LearntLPPool{rank}d", {"kernel_size": 2}, (_MAPS[rank],), _HALF[rank]) for rank in _RANKS),
         *(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from poolkit.methods.method import Kernel, Method, Param, Step, is_flag
+from poolkit.methods.row import Paper
 
 TRAINING = Param(
     "training",
@@ -53,8 +54,15 @@ STOCHASTIC = Method(
     params=(STRICT, TRAINING),
     refusal=_refusal,
     returns_indices=True,
-    cite="Zeiler and Fergus, Stochastic pooling for regularization of deep convolutional neural networks, ICLR 2013, "
-    "arXiv 1301.3557",
+    papers=(
+        Paper(
+            authors="Zeiler, Matthew D. and Fergus, Rob",
+            title="Stochastic pooling for regularization of deep convolutional neural networks",
+            venue="ICLR",
+            year=2013,
+            arxiv="1301.3557",
+        ),
+    ),
     see=("max", "mixed"),
     samples=({}, {"training": True}),
     invalid=({"strict": "yes"}, {"training": "yes"}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from poolkit.methods.method import Method, Step
+from poolkit.methods.row import Paper
 
 MAX = Method(
     name="max",
@@ -18,8 +19,23 @@ MAX = Method(
     order=("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices"),
     module_order=("kernel_size", "stride", "padding", "dilation", "return_indices", "ceil_mode"),
     shown=("kernel_size", "stride", "padding", "dilation", "ceil_mode"),
-    cite="Riesenhuber and Poggio, Hierarchical models of object recognition in cortex, 1999; "
-    "Ranzato, Huang, Boureau and LeCun, CVPR 2007",
+    papers=(
+        Paper(
+            kind="article",
+            authors="Riesenhuber, Maximilian and Poggio, Tomaso",
+            title="Hierarchical models of object recognition in cortex",
+            venue="Nature Neuroscience",
+            year=1999,
+            doi="10.1038/14819",
+        ),
+        Paper(
+            authors="Ranzato, Marc'Aurelio and Huang, Fu Jie and Boureau, Y-Lan and LeCun, Yann",
+            title="Unsupervised learning of invariant feature hierarchies with applications to object recognition",
+            venue="CVPR",
+            year=2007,
+            doi="10.1109/CVPR.2007.383157",
+        ),
+    ),
     see=("min", "avg_max"),
 )
 
@@ -37,6 +53,15 @@ MIN = Method(
     order=MAX.order,
     module_order=MAX.module_order,
     shown=MAX.shown,
-    cite="Erosion by a flat element: Serra, Image Analysis and Mathematical Morphology, 1982",
+    papers=(
+        Paper(
+            kind="book",
+            authors="Serra, Jean",
+            title="Image Analysis and Mathematical Morphology",
+            venue="Academic Press",
+            year=1982,
+        ),
+    ),
+    remark="as erosion by a flat element",
     see=("max",),
 )

@@ -7,6 +7,8 @@ import types
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from poolkit.methods.row import Row
+
 _NOTHING: Mapping[str, Any] = types.MappingProxyType({})
 
 
@@ -23,20 +25,15 @@ class Sample(NamedTuple):
     given: Mapping[str, Any] = _NOTHING
 
 
-@dataclasses.dataclass(frozen=True)
-class Layer:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Layer(Row):
     """A pooling layer with code of its own. Public names, type stubs, tests and docs derive from its row."""
 
-    name: str
-    title: str
-    formula: str
-    summary: str
     #: The file of poolkit.layers that holds the code.
     file: str
     #: Names in poolkit.functional and in poolkit.nn.
     functions: tuple[str, ...]
     modules: tuple[str, ...]
-    cite: str
     samples: tuple[Sample, ...]
     #: Constructor arguments that must be refused: the module, the arguments, a word of the message.
     invalid: tuple[tuple[str, Mapping[str, Any], str], ...] = ()
@@ -44,4 +41,3 @@ class Layer:
     integers: bool = False
     #: Whether inputs without a batch dimension are taken.
     unbatched: bool = True
-    see: tuple[str, ...] = ()

@@ -16,6 +16,7 @@ from poolkit.methods.method import (
     Param,
     Step,
 )
+from poolkit.methods.row import Paper
 
 
 def _is_divisor(value: Any) -> bool:
@@ -82,7 +83,16 @@ AVG = Method(
         "dilation",
     ),
     shown=("kernel_size", "stride", "padding"),
-    cite="LeCun, Bottou, Bengio and Haffner, Gradient-based learning applied to document recognition, 1998",
+    papers=(
+        Paper(
+            kind="article",
+            authors="LeCun, Yann and Bottou, Léon and Bengio, Yoshua and Haffner, Patrick",
+            title="Gradient-based learning applied to document recognition",
+            venue="Proceedings of the IEEE",
+            year=1998,
+            doi="10.1109/5.726791",
+        ),
+    ),
     see=("sum", "power_avg", "avg_max"),
     samples=({}, {"count_include_pad": False}, {"divisor_override": 3}),
     invalid=({"divisor_override": 0}, {"count_include_pad": "yes"}),
@@ -99,6 +109,15 @@ SUM = Method(
     steps=lambda params, named: (Step("sum"),),
     params=(DTYPE,),
     integers="int64",
-    cite="Babenko and Lempitsky, Aggregating deep convolutional features for image retrieval, ICCV 2015 (SPoC)",
+    papers=(
+        Paper(
+            authors="Babenko, Artem and Lempitsky, Victor",
+            title="Aggregating local deep features for image retrieval",
+            venue="ICCV",
+            year=2015,
+            arxiv="1510.07493",
+        ),
+    ),
+    remark="as SPoC",
     see=("avg",),
 )

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple, Protocol
 
 from poolkit.errors import ArgumentError
+from poolkit.methods.row import Row
 
 REQUIRED: Any = dataclasses.MISSING
 
@@ -112,15 +113,11 @@ COUNT_INCLUDE_PAD = Param(
 )
 
 
-@dataclasses.dataclass(frozen=True)
-class Method:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Method(Row):
     """A pooling method. Functions, modules, type stubs, tests, docs and benchmark rows derive from it."""
 
-    name: str
     class_name: str
-    title: str
-    formula: str
-    summary: str
     steps: Callable[[Mapping[str, Any], bool], tuple[Step, ...]]
     #: The kernel of the method's own name, as :class:`Kernel` says; a method that runs others' has none.
     reference: Callable[..., Any] | None = None
@@ -144,8 +141,6 @@ class Method:
     shown: tuple[str, ...] = ()
     #: Whether the module resolves `stride=None` when it is built, as most of torch's do.
     resolves_stride: bool = True
-    cite: str = ""
-    see: tuple[str, ...] = ()
     #: Parameter sets that tests, benchmarks and docs run.
     samples: tuple[Mapping[str, Any], ...] = ({},)
     #: Parameter sets that must be refused.

@@ -9,6 +9,7 @@ from typing import Any
 from poolkit.methods.draws import TRAINING
 from poolkit.methods.means import counted
 from poolkit.methods.method import COUNT_INCLUDE_PAD, Method, Param, Step, is_fraction
+from poolkit.methods.row import Paper
 
 MODE = Param(
     "mode",
@@ -46,7 +47,7 @@ AVG_MAX = Method(
     gradient="linear+winner",
     steps=_steps,
     params=(MODE, SCALE, COUNT_INCLUDE_PAD),
-    cite="Practice of timm (SelectAdaptivePool2d 'avgmax' and 'catavgmax') and fastai (AdaptiveConcatPool2d)",
+    remark="practice of timm (SelectAdaptivePool2d 'avgmax' and 'catavgmax') and fastai (AdaptiveConcatPool2d)",
     see=("avg", "max"),
     samples=({}, {"mode": "cat"}, {"scale": 1.0, "count_include_pad": False}),
     invalid=({"mode": "sum"}, {"scale": math.nan}, {"scale": "half"}),
@@ -94,7 +95,15 @@ MIXED = Method(
     steps=_mixed,
     choice=_choice,
     params=(PROBABILITY, GRANULARITY, COUNT_INCLUDE_PAD, TRAINING),
-    cite="Yu, Wang, Chen and Wei, Mixed pooling for convolutional neural networks, RSKT 2014",
+    papers=(
+        Paper(
+            authors="Yu, Dingjun and Wang, Hanli and Chen, Peiqiu and Wei, Zhihua",
+            title="Mixed pooling for convolutional neural networks",
+            venue="RSKT",
+            year=2014,
+            doi="10.1007/978-3-319-11740-9_34",
+        ),
+    ),
     see=("avg_max", "stochastic", "max", "avg"),
     samples=(
         {},

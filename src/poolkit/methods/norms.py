@@ -7,6 +7,7 @@ from typing import Any
 
 from poolkit.methods.means import counted
 from poolkit.methods.method import COUNT_INCLUDE_PAD, REQUIRED, Method, Param, Step
+from poolkit.methods.row import Paper
 
 
 def _is_norm(value: Any) -> bool:
@@ -49,8 +50,15 @@ LP = Method(
     order=("norm_type", "kernel_size", "stride", "ceil_mode", "padding", "dilation"),
     shown=("norm_type", "kernel_size", "stride", "ceil_mode"),
     resolves_stride=False,
-    cite="Sermanet, Chintala and LeCun, Convolutional neural networks applied to house numbers digit classification, "
-    "ICPR 2012, arXiv 1204.3968",
+    papers=(
+        Paper(
+            authors="Sermanet, Pierre and Chintala, Soumith and LeCun, Yann",
+            title="Convolutional neural networks applied to house numbers digit classification",
+            venue="ICPR",
+            year=2012,
+            arxiv="1204.3968",
+        ),
+    ),
     see=("power_avg",),
     samples=_SAMPLES,
     invalid=_INVALID,
@@ -67,7 +75,15 @@ POWER_AVG = Method(
     gradient="input",
     steps=lambda params, named: _step("power_avg", params["norm_type"], counted(params, named)),
     params=(NORM_TYPE, COUNT_INCLUDE_PAD),
-    cite="Estrach, Szlam and LeCun, Signal recovery from pooling representations, ICML 2014",
+    papers=(
+        Paper(
+            authors="Bruna, Joan and Szlam, Arthur and LeCun, Yann",
+            title="Signal recovery from pooling representations",
+            venue="ICML",
+            year=2014,
+            arxiv="1311.4025",
+        ),
+    ),
     see=("lp", "avg"),
     samples=(*_SAMPLES, {"norm_type": 2.0, "count_include_pad": False}),
     invalid=_INVALID,

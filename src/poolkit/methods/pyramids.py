@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from poolkit.methods.layer import Layer, Sample
+from poolkit.methods.row import Paper
 
 _MAPS = {1: (2, 4, 7), 2: (2, 4, 5, 7), 3: (2, 4, 3, 5, 4)}
 
@@ -15,8 +16,15 @@ SPATIAL_PYRAMID = Layer(
     file="pyramid",
     functions=tuple(f"spatial_pyramid_pool{rank}d" for rank in _MAPS),
     modules=tuple(f"SpatialPyramidPool{rank}d" for rank in _MAPS),
-    cite="He, Zhang, Ren and Sun, Spatial pyramid pooling in deep convolutional networks for visual recognition, "
-    "ECCV 2014, arXiv 1406.4729",
+    papers=(
+        Paper(
+            authors="He, Kaiming and Zhang, Xiangyu and Ren, Shaoqing and Sun, Jian",
+            title="Spatial pyramid pooling in deep convolutional networks for visual recognition",
+            venue="ECCV",
+            year=2014,
+            arxiv="1406.4729",
+        ),
+    ),
     samples=(
         *(
             Sample(f"SpatialPyramidPool{rank}d", {}, (size,), (2, 4 * sum(n**rank for n in (1, 2, 4))))
@@ -49,7 +57,17 @@ SPPF = Layer(
     file="sppf",
     functions=tuple(f"sppf_pool{rank}d" for rank in _MAPS),
     modules=tuple(f"SPPF{rank}d" for rank in _MAPS),
-    cite="Practice of YOLOv5 (Jocher, 2021); the parallel form is that of Redmon and Farhadi's YOLOv3-SPP",
+    papers=(
+        Paper(
+            kind="misc",
+            authors="Jocher, Glenn",
+            title="YOLOv5 by Ultralytics",
+            venue="Zenodo",
+            year=2020,
+            doi="10.5281/zenodo.3908559",
+        ),
+    ),
+    remark="the parallel form is that of YOLOv3-SPP",
     samples=(
         *(
             Sample(f"SPPF{rank}d", {"in_channels": 4, "out_channels": 3}, (size,), (2, 3, *size[2:]))

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from poolkit.methods.method import REQUIRED, Kernel, Method, Param, Step, is_fraction
+from poolkit.methods.row import Paper
 
 #: The cell that stands for a place between two, as the kernels number the rules.
 RULES = {"lower": 0.0, "higher": 1.0, "nearest": 2.0}
@@ -68,8 +69,23 @@ MEDIAN = Method(
     params=(EVEN,),
     returns_indices=True,
     integers="all",
-    cite="Tukey, Exploratory Data Analysis, 1977; Huang, Yang and Tang, A fast two-dimensional median filtering "
-    "algorithm, IEEE TASSP 1979",
+    papers=(
+        Paper(
+            kind="book",
+            authors="Tukey, John W.",
+            title="Exploratory Data Analysis",
+            venue="Addison-Wesley",
+            year=1977,
+        ),
+        Paper(
+            kind="article",
+            authors="Huang, Thomas S. and Yang, George J. and Tang, Gregory Y.",
+            title="A fast two-dimensional median filtering algorithm",
+            venue="IEEE Transactions on Acoustics, Speech, and Signal Processing",
+            year=1979,
+            doi="10.1109/TASSP.1979.1163188",
+        ),
+    ),
     see=("quantile", "top_k_mean", "avg"),
     samples=({}, {"even": "higher"}, {"even": "mean"}),
     invalid=({"even": "middle"}, {"even": 2}),
@@ -89,7 +105,17 @@ QUANTILE = Method(
     params=(Q, INTERPOLATION),
     returns_indices=True,
     integers="all",
-    cite="Hyndman and Fan, Sample quantiles in statistical packages, The American Statistician 1996 (type 7)",
+    papers=(
+        Paper(
+            kind="article",
+            authors="Hyndman, Rob J. and Fan, Yanan",
+            title="Sample quantiles in statistical packages",
+            venue="The American Statistician",
+            year=1996,
+            doi="10.1080/00031305.1996.10473566",
+        ),
+    ),
+    remark="the linear mix is their type 7",
     see=("median", "max", "min"),
     samples=(
         {"q": 0.25, "interpolation": "nearest"},
@@ -109,8 +135,24 @@ TOP_K_MEAN = Method(
     reference=lambda cells, k: cells.largest_mean(k),
     steps=lambda params, named: (Step("top_k_mean", (float(params["k"]),)),),
     params=(K,),
-    cite="Shi, Ye and Wu, Rank-based pooling for deep convolutional neural networks, Neural Networks 2016 (RAP); "
-    "Durand, Thome and Cord, WELDON, CVPR 2016",
+    papers=(
+        Paper(
+            kind="article",
+            authors="Shi, Zenglin and Ye, Yangdong and Wu, Yunpeng",
+            title="Rank-based pooling for deep convolutional neural networks",
+            venue="Neural Networks",
+            year=2016,
+            doi="10.1016/j.neunet.2016.07.003",
+        ),
+        Paper(
+            authors="Durand, Thibaut and Thome, Nicolas and Cord, Matthieu",
+            title="WELDON: weakly supervised learning of deep convolutional neural networks",
+            venue="CVPR",
+            year=2016,
+            doi="10.1109/CVPR.2016.513",
+        ),
+    ),
+    remark="as rank-based average pooling",
     see=("max", "avg", "quantile"),
     samples=({"k": 2}, {"k": 1}, {"k": 5}),
     invalid=({"k": 0}, {"k": -1}, {"k": 1.5}, {"k": "2"}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from poolkit.methods.layer import Layer, Sample
+from poolkit.methods.row import Paper
 
 _MAP = (2, 3, 7, 9)
 _BOXES = {"boxes": [[0, 1, 1, 6, 4], [1, -2, -3, 4, 2], [0, 2, 1, 8, 6]]}
@@ -22,7 +23,15 @@ ROI_ALIGN = Layer(
     file="regions",
     functions=("roi_align",),
     modules=("RoIAlign",),
-    cite="He, Gkioxari, Dollar and Girshick, Mask R-CNN, ICCV 2017, arXiv 1703.06870",
+    papers=(
+        Paper(
+            authors="He, Kaiming and Gkioxari, Georgia and Dollár, Piotr and Girshick, Ross",
+            title="Mask R-CNN",
+            venue="ICCV",
+            year=2017,
+            arxiv="1703.06870",
+        ),
+    ),
     samples=(
         Sample("RoIAlign", {"output_size": (3, 2), "sampling_ratio": 2}, (_MAP,), (3, 3, 3, 2), _BOXES),
         Sample("RoIAlign", {"output_size": 2, "spatial_scale": 0.75}, (_MAP,), (3, 3, 2, 2), _BOXES),
@@ -46,7 +55,15 @@ ROI_POOL = Layer(
     file="regions",
     functions=("roi_pool",),
     modules=("RoIPool",),
-    cite="Girshick, Fast R-CNN, ICCV 2015, arXiv 1504.08083",
+    papers=(
+        Paper(
+            authors="Girshick, Ross",
+            title="Fast R-CNN",
+            venue="ICCV",
+            year=2015,
+            arxiv="1504.08083",
+        ),
+    ),
     samples=(
         Sample("RoIPool", {"output_size": (3, 2)}, (_MAP,), (3, 3, 3, 2), _BOXES),
         Sample("RoIPool", {"output_size": 2, "spatial_scale": 0.75}, (_MAP,), (3, 3, 2, 2), _BOXES),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from poolkit.methods.layer import Layer, Sample
+from poolkit.methods.row import Paper
 
 _LENGTHS = {"lengths": [7, 3]}
 _MASK = {"mask": [[True, True, False, True, True, False, True], [False, False, True, True, False, False, False]]}
@@ -18,8 +19,26 @@ TEMPORAL = Layer(
     file="temporal",
     functions=("temporal_pool",),
     modules=("TemporalPool",),
-    cite="Kim, Convolutional neural networks for sentence classification, EMNLP 2014, arXiv 1408.5882 (max over time); "
-    "mean_sqrt_len: Cer et al., Universal sentence encoder, 2018, arXiv 1803.11175",
+    papers=(
+        Paper(
+            authors="Kim, Yoon",
+            title="Convolutional neural networks for sentence classification",
+            venue="EMNLP",
+            year=2014,
+            doi="10.3115/v1/D14-1181",
+            arxiv="1408.5882",
+        ),
+        Paper(
+            kind="misc",
+            authors="Cer, Daniel and Yang, Yinfei and Kong, Sheng-yi and Hua, Nan and Limtiaco, Nicole and "
+            "St. John, Rhomni and Constant, Noah and Guajardo-Cespedes, Mario and Yuan, Steve and Tar, Chris and "
+            "Sung, Yun-Hsuan and Strope, Brian and Kurzweil, Ray",
+            title="Universal sentence encoder",
+            year=2018,
+            arxiv="1803.11175",
+        ),
+    ),
+    remark="the first for the maximum over time, the second for mean_sqrt_len",
     samples=(
         Sample("TemporalPool", {}, (_FIRST,), (2, 3)),
         Sample("TemporalPool", {}, (_FIRST,), (2, 3), _LENGTHS),
@@ -49,8 +68,16 @@ STATISTICS = Layer(
     file="statistics",
     functions=("statistics_pool",),
     modules=("StatisticsPool",),
-    cite="Snyder, Garcia-Romero, Sell, Povey and Khudanpur, X-vectors: robust DNN embeddings for speaker recognition, "
-    "ICASSP 2018",
+    papers=(
+        Paper(
+            authors="Snyder, David and Garcia-Romero, Daniel and Sell, Gregory and Povey, Daniel and "
+            "Khudanpur, Sanjeev",
+            title="X-vectors: robust DNN embeddings for speaker recognition",
+            venue="ICASSP",
+            year=2018,
+            doi="10.1109/ICASSP.2018.8461375",
+        ),
+    ),
     samples=(
         Sample("StatisticsPool", {}, (_FIRST,), (2, 6)),
         Sample("StatisticsPool", {"unbiased": True}, (_FIRST,), (2, 6), _LENGTHS),
@@ -75,8 +102,16 @@ K_MAX = Layer(
     file="k_max",
     functions=("k_max_pool1d", "dynamic_k_max_pool1d"),
     modules=("KMaxPool1d", "DynamicKMaxPool1d"),
-    cite="Kalchbrenner, Grefenstette and Blunsom, A convolutional neural network for modelling sentences, ACL 2014, "
-    "arXiv 1404.2188",
+    papers=(
+        Paper(
+            authors="Kalchbrenner, Nal and Grefenstette, Edward and Blunsom, Phil",
+            title="A convolutional neural network for modelling sentences",
+            venue="ACL",
+            year=2014,
+            doi="10.3115/v1/P14-1062",
+            arxiv="1404.2188",
+        ),
+    ),
     samples=(
         Sample("KMaxPool1d", {"k": 3}, (_FIRST,), (2, 3, 3)),
         Sample("KMaxPool1d", {"k": 4}, (_FIRST,), (2, 3, 4), _LENGTHS),

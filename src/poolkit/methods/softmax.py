@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from poolkit.methods.method import Method, Param, Step
+from poolkit.methods.row import Paper
 
 
 def _is_temperature(value: Any) -> bool:
@@ -49,8 +50,15 @@ SOFT = Method(
     gradient="shares",
     steps=_soft,
     params=(TEMPERATURE, GRAD),
-    cite="Stergiou, Poppe and Kalliatakis, Refining activation downsampling with SoftPool, ICCV 2021, "
-    "https://arxiv.org/abs/2101.00440",
+    papers=(
+        Paper(
+            authors="Stergiou, Alexandros and Poppe, Ronald and Kalliatakis, Grigorios",
+            title="Refining activation downsampling with SoftPool",
+            venue="ICCV",
+            year=2021,
+            arxiv="2101.00440",
+        ),
+    ),
     see=("avg", "max", "power_avg", "stochastic"),
     samples=({}, {"temperature": 0.25}),
     invalid=(
