@@ -14,6 +14,7 @@ import poolkit
 from poolkit.cli import errors
 from poolkit.cli.cite import cite
 from poolkit.cli.explain import explain
+from poolkit.cli.list import list_all
 from poolkit.cli.samples import samples
 from poolkit.cli.show import show
 
@@ -77,4 +78,5 @@ def options(
 app.command()(show)
 app.command()(samples)
 app.command()(explain)
+app.command("list")(list_all)
 app.command()(cite)

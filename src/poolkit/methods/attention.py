@@ -14,6 +14,7 @@ ATTENTION = Layer(
     summary="The mean of a map asks and all its cells answer, with learnt positions: the head of CLIP's ResNets. Maps "
     "of another size than the positions were learnt for are taken too. `attention_pool` is the step without weights.",
     file="attention",
+    native=True,
     functions=("attention_pool",),
     modules=("AttentionPool2d",),
     papers=(

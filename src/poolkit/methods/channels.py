@@ -21,6 +21,7 @@ CHANNEL = Layer(
     formula="y = mean, max or min over the channels of x",
     summary="One value for each cell from all its channels; several kinds become the channels of the result.",
     file="channel",
+    native=True,
     functions=("channel_pool",),
     modules=("ChannelPool",),
     papers=(CBAM_PAPER,),
@@ -47,6 +48,7 @@ SQUEEZE_EXCITATION = Layer(
     formula="y = x * sigmoid(W_2 relu(W_1 mean(x)))",
     summary="Weighs every channel by what a small network makes of the means of all channels.",
     file="excitation",
+    native=True,
     functions=(),
     modules=tuple(f"SqueezeExcitation{rank}d" for rank in _MAPS),
     papers=(
@@ -76,6 +78,7 @@ CBAM = Layer(
     formula="x' = x * sigmoid(MLP(mean(x)) + MLP(max(x))); y = x' * sigmoid(conv([mean_c(x'), max_c(x')]))",
     summary="Weighs every channel by the plane's mean and maximum, then every cell by its channels' mean and maximum.",
     file="excitation",
+    native=True,
     functions=(),
     modules=tuple(f"CBAM{rank}d" for rank in _MAPS),
     papers=(CBAM_PAPER,),

@@ -37,6 +37,10 @@ class Layer(Row):
     samples: tuple[Sample, ...]
     #: Constructor arguments that must be refused: the module, the arguments, a word of the message.
     invalid: tuple[tuple[str, Mapping[str, Any], str], ...] = ()
+    #: Whether training gives other values than evaluation.
+    trains: bool = False
+    #: Whether the forward of any of its modules runs native kernels.
+    native: bool = False
     #: Whether inputs of integers are taken.
     integers: bool = False
     #: Whether inputs without a batch dimension are taken.

@@ -168,6 +168,12 @@ class Method(Row):
         """Whether training draws, and evaluation does not."""
         return any(p.name == "training" for p in self.params)
 
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """The kernels that its samples run, once each."""
+        calls = ((sample.get(p.name, p.default) for p in self.params) for sample in self.samples)
+        return tuple(dict.fromkeys(step.kernel for values in calls for step in self.plan(False, *values)))
+
     def named(self, values: tuple[Any, ...]) -> dict[str, Any]:
         """The parameters by their names."""
         return dict(zip((p.name for p in self.params), values, strict=True))

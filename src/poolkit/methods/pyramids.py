@@ -14,6 +14,7 @@ SPATIAL_PYRAMID = Layer(
     summary="A vector of a fixed length for maps of any size: every level divides the map into a grid of bins and "
     "pools each, by any method of the table.",
     file="pyramid",
+    native=True,
     functions=tuple(f"spatial_pyramid_pool{rank}d" for rank in _MAPS),
     modules=tuple(f"SpatialPyramidPool{rank}d" for rank in _MAPS),
     papers=(
@@ -55,6 +56,8 @@ SPPF = Layer(
     summary="A chain of max poolings at stride 1, all of whose results are kept along the channels: the values of "
     "windows of 5, 9 and 13 cells for the price of three small ones. The module is YOLO's block around it.",
     file="sppf",
+    native=True,
+    trains=True,
     functions=tuple(f"sppf_pool{rank}d" for rank in _MAPS),
     modules=tuple(f"SPPF{rank}d" for rank in _MAPS),
     papers=(

@@ -21,6 +21,7 @@ ROI_ALIGN = Layer(
     summary="Makes boxes of any size maps of one size. Samples lie evenly in each bin of a box and are interpolated "
     "bilinearly; no position is rounded. Boxes get no gradient.",
     file="regions",
+    native=True,
     functions=("roi_align",),
     modules=("RoIAlign",),
     papers=(
@@ -53,6 +54,7 @@ ROI_POOL = Layer(
     summary="Makes boxes of any size maps of one size: adaptive max pooling of a box, its corners rounded to whole "
     "cells. A bin outside the map is 0. Boxes get no gradient.",
     file="regions",
+    native=True,
     functions=("roi_pool",),
     modules=("RoIPool",),
     papers=(

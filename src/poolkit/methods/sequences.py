@@ -17,6 +17,7 @@ TEMPORAL = Layer(
     summary="One vector for each sequence of a padded batch, from its valid steps alone: given by lengths, by a mask, "
     "or by a PackedSequence.",
     file="temporal",
+    native=True,
     functions=("temporal_pool",),
     modules=("TemporalPool",),
     papers=(
@@ -66,6 +67,7 @@ STATISTICS = Layer(
     formula="y = [mean, sqrt(mean of (x - mean)^2 + eps)] over the valid steps",
     summary="Mean and standard deviation of every channel over time, side by side, as speaker recognition uses them.",
     file="statistics",
+    native=True,
     functions=("statistics_pool",),
     modules=("StatisticsPool",),
     papers=(
