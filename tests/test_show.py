@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from commands import contents, refused, run
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
@@ -27,7 +28,10 @@ from poolkit.show import Selection, WindowArguments, draw, load, pool
 Array = NDArray[Any]
 
 # librosa imports a reader of sounds that imports modules which Python 3.13 has no more.
-pytestmark = pytest.mark.filterwarnings("ignore:.*slated for removal:DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*slated for removal:DeprecationWarning"),
+    pytest.mark.usefixtures("folder"),
+]
 
 RANDOM = np.random.default_rng(20)
 PARAMETERS: dict[str, dict[str, Any]] = {
@@ -36,37 +40,6 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "quantile": {"q": 0.25, "interpolation": "lower"},
     "top_k_mean": {"k": 3},
 }
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Each test works in a folder of its own."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def run(*arguments: object) -> str:
-    """The output of a command that succeeds, and says nothing on stderr because nobody watches."""
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    assert result.exit_code == 0, result.output
-    assert result.stderr == ""
-    return result.stdout
-
-
-def refused(*arguments: object) -> str:
-    """The one line on stderr of a command that fails, and that leaves nothing behind."""
-    before = contents()
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    assert result.exit_code == 2, result.output
-    assert result.stdout == ""
-    assert contents() == before
-    [line] = result.stderr.splitlines()
-    assert line.startswith("poolkit: ")
-    return line
-
-
-def contents() -> dict[str, bytes | None]:
-    return {path.name: path.read_bytes() if path.is_file() else None for path in Path.cwd().iterdir()}
 
 
 def blocks(values: Array, kernel: int) -> Array:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 from poolkit import methods
-from poolkit.errors import ArgumentError
+from poolkit.errors import ArgumentError, nearest
 from poolkit.methods import REQUIRED, Param
 
 INTEGER = re.compile(r"[+-]?\d{1,19}")
@@ -37,6 +37,12 @@ def number(option: str, text: str | None) -> float | None:
         return None if text is None else float(text)
     except ValueError:
         raise ArgumentError(f"{option} should be a number, but got {text!r}") from None
+
+
+def seed(text: str) -> int:
+    if not re.fullmatch(r"\d{1,19}", text):
+        raise ArgumentError(f"--seed should be an integer >= 0, but got {text!r}")
+    return int(text)
 
 
 def sizes(option: str, text: str, allowed: str = SIZES) -> int | tuple[int, ...]:
@@ -71,42 +77,67 @@ def windows(
     return given | ({"ceil_mode": True} if ceil_mode else {})
 
 
-def parameters(texts: Iterable[str] | None) -> dict[str, Any]:
+def parameters(option: str, texts: Iterable[str]) -> dict[str, Any]:
     """["norm_type=3", "mode=cat"] is {"norm_type": 3, "mode": "cat"}."""
     values: dict[str, Any] = {}
-    for text in texts or ():
+    for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name.isidentifier() or not value:
-            raise ArgumentError(f"--param should be NAME=VALUE such as norm_type=3, but got {text!r}")
+            raise ArgumentError(f"{option} should be NAME=VALUE such as norm_type=3, but got {text!r}")
         values[name] = _value(value)
     return values
 
 
-def check(names: Sequence[str], parameters: Mapping[str, Any]) -> None:
-    """Refuse unknown methods, and parameters that no method has, that are wrong, or that are missing."""
-    known = {param.name: param for name in names for param in own(name)}
-    for name, value in parameters.items():
-        if name not in known:
+class Call(NamedTuple):
+    """A method with the parameters that it is called with."""
+
+    method: str
+    parameters: dict[str, Any]
+
+
+def calls(texts: Iterable[str], common_texts: Iterable[str] | None) -> list[Call]:
+    """What "max" and "soft:temperature=2" call, each once; common parameters go to every method that has them.
+
+    Refuses unknown methods, and parameters that no method has, that are wrong, or that are missing.
+    """
+    common = parameters("--param", common_texts or ())
+    chosen: list[Call] = []
+    for text in texts:
+        name, colon, given = text.partition(":")
+        known = own(name)
+        own_values = parameters(f"what follows {name}:", given.split(",")) if colon else {}
+        _refuse_unknown(own_values, [name], known)
+        call = Call(name, {key: value for key, value in common.items() if key in known} | own_values)
+        if call not in chosen:
+            chosen.append(call)
+    names = list(dict.fromkeys(call.method for call in chosen))
+    _refuse_unknown(common, names, {key: param for name in names for key, param in own(name).items()})
+    for call in chosen:
+        _check(call)
+    return chosen
+
+
+def _refuse_unknown(given: Iterable[str], names: list[str], known: Mapping[str, Param]) -> None:
+    for key in given:
+        if key not in known:
             allowed = f"allowed: {', '.join(known)}" if known else "none is allowed"
-            raise ArgumentError(f"{name!r} is no parameter of {', '.join(names)}; {allowed}")
-        try:
-            known[name].checked(value)
-        except TypeError as error:
-            raise ArgumentError(str(error)) from None
-    for param in known.values():
-        if param.default is REQUIRED and param.name not in parameters:
-            owners = [name for name in names if param in own(name)]
-            raise ArgumentError(f"{', '.join(owners)} needs the parameter {param.name}: {param.allowed}")
+            raise ArgumentError(f"{key!r} is no parameter of {', '.join(names)}; {allowed}{nearest(key, known)}")
 
 
-def own(name: str) -> list[Param]:
+def _check(call: Call) -> None:
+    for key, param in own(call.method).items():
+        if key in call.parameters:
+            try:
+                param.checked(call.parameters[key])
+            except TypeError as error:
+                raise ArgumentError(str(error)) from None
+        elif param.default is REQUIRED:
+            raise ArgumentError(f"{call.method} needs the parameter {key}: {param.allowed}")
+
+
+def own(name: str) -> dict[str, Param]:
     """The parameters to choose here; the type of the result follows from that of the input."""
-    return [param for param in methods.get(name).params if param.name != "dtype"]
-
-
-def of_method(name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Those parameters that the method of this name has."""
-    return {param.name: parameters[param.name] for param in own(name) if param.name in parameters}
+    return {param.name: param for param in methods.get(name).params if param.name != "dtype"}
 
 
 def _value(text: str) -> Any:

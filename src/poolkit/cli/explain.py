@@ -17,7 +17,7 @@ OUTPUT_SIZE = Option(metavar="SIZE", help="Adaptive pooling to this size, instea
 
 
 def explain(
-    method: Annotated[str, Argument(metavar="METHOD", help="A pooling method: max, avg, lp and so on.")],
+    method: Annotated[str, Argument(metavar="METHOD", help="A method: max, lp:norm_type=2 and so on.")],
     input_shape: Annotated[str, INPUT_SHAPE],
     kernel_size: options.KernelSize = None,
     stride: options.Stride = None,
@@ -37,8 +37,7 @@ def explain(
         raise ArgumentError(f"--input-shape should be {allowed}, but got {input_shape!r}")
     if dtype not in TYPES:
         raise ArgumentError(f"--dtype should be one of {', '.join(TYPES)}, but got {dtype!r}")
-    parameters = arguments.parameters(param)
-    arguments.check([method], parameters)
+    [(name, parameters)] = arguments.calls([method], param)
     windows = arguments.windows(kernel_size, stride, padding, dilation, ceil_mode)
     if output_size is not None and windows:
         raise ArgumentError(f"--output-size {output_size} allows no {', '.join(windows)} beside it")
@@ -46,7 +45,7 @@ def explain(
         windows["output_size"] = arguments.sizes("--output-size", output_size)
     elif kernel_size is None:
         raise ArgumentError("--kernel-size is missing, or --output-size for adaptive pooling")
-    typer.echo(answer(method, shape, dtype, channels_last, backward, windows | parameters))
+    typer.echo(answer(name, shape, dtype, channels_last, backward, windows | parameters))
 
 
 def answer(

@@ -16,5 +16,7 @@ Dilation = Annotated[str | None, Option(metavar="SIZE", show_default="1", help="
 CeilMode = Annotated[bool, Option("--ceil-mode", help="Keep windows that reach beyond the end.")]
 Parameters = Annotated[
     list[str] | None,
-    Option("--param", metavar="NAME=VALUE", help="A parameter of the method: norm_type=3. May be repeated."),
+    Option(
+        "--param", metavar="NAME=VALUE", help="A parameter of every method that has it: norm_type=3. May be repeated."
+    ),
 ]

@@ -10,7 +10,12 @@ from typer import Argument, Option
 
 from poolkit.cli import arguments, options
 
-METHODS = Option("--method", metavar="NAME", show_default="max and avg", help="A method. May be repeated.")
+METHODS = Option(
+    "--method",
+    metavar="NAME[:PARAMETERS]",
+    show_default="max and avg",
+    help="max, soft:temperature=2. May be repeated.",
+)
 START = Option(metavar="SECONDS", show_default="the beginning", help="Sounds: from here.")
 END = Option(metavar="SECONDS", show_default="the end", help="Sounds: to here.")
 SAMPLE_RATE = Option(metavar="HZ", show_default="16000", help="Sounds: resampled to this.")
@@ -19,6 +24,7 @@ HOP_LENGTH = Option(metavar="SAMPLES", show_default="256", help="Sounds: from on
 KEY = Option(metavar="NAME", help="Archives (.npz): which array.")
 RANK = Option(metavar="1|2|3", show_default="1 for 1-D arrays, else 2", help="Arrays: how many axes to pool.")
 CHANNEL = Option(metavar="INDEX", show_default="0", help="Arrays: the channel to draw.")
+SEED = Option(metavar="INTEGER", help="Of what methods draw, with training=true.")
 OUTPUT = Option("--output", "-o", metavar="PICTURE", show_default="FILE-pooled.png", help="What to draw to.")
 
 
@@ -39,6 +45,7 @@ def show(
     key: Annotated[str | None, KEY] = None,
     rank: Annotated[str | None, RANK] = None,
     channel: Annotated[str | None, CHANNEL] = None,
+    seed: Annotated[str, SEED] = "0",
     output: Annotated[Path | None, OUTPUT] = None,
 ) -> None:
     """Pool a sound, an image or an array by each method, and show what is left of it.
@@ -52,9 +59,7 @@ def show(
     from poolkit.show.table import table
     from poolkit.show.writing import check_target
 
-    names = list(dict.fromkeys(methods or ("max", "avg")))
-    parameters = arguments.parameters(param)
-    arguments.check(names, parameters)
+    calls = arguments.calls(methods or ("max", "avg"), param)
     windows = WindowArguments(**arguments.windows(kernel_size, stride, padding, dilation, ceil_mode))
     selection = Selection(
         start=arguments.number("--start", start),
@@ -66,17 +71,18 @@ def show(
         rank=arguments.integer("--rank", rank),
     )
     drawn = arguments.integer("--channel", channel)
+    seeded = arguments.seed(seed)
     path, _ = locate(file)
     picture = output or Path(f"{path.stem}-pooled.png")
     check_target(picture, FORMATS, path)
 
     with progress() as bar:
-        task = bar.add_task(f"reading {path.name}", total=len(names) + 2)
+        task = bar.add_task(f"reading {path.name}", total=len(calls) + 2)
         subject = load(file, selection)
         pooled = []
-        for name in names:
+        for name, parameters in calls:
             bar.update(task, advance=1, description=f"pooling by {name}")
-            pooled.append(pool(subject.field, name, windows, arguments.of_method(name, parameters)))
+            pooled.append(pool(subject.field, name, windows, parameters, seeded))
         bar.update(task, advance=1, description=f"drawing {picture.name}")
         numbers = table(subject, pooled, str(windows))
         save(draw(subject, pooled, str(windows), drawn), picture)

@@ -44,12 +44,19 @@ def _said(value: Padding) -> str:
     return f" {TIMES} ".join(str(side) if isinstance(side, int) else ":".join(map(str, side)) for side in value)
 
 
-def pool(field: Field, name: str, windows: WindowArguments, parameters: Mapping[str, Any] | None = None) -> Field:
-    """What the method of this name leaves of the field."""
+def pool(
+    field: Field,
+    name: str,
+    windows: WindowArguments,
+    parameters: Mapping[str, Any] | None = None,
+    seed: int = 0,
+) -> Field:
+    """What the method of this name leaves of the field; draws, if it is to draw, come from the seed."""
     method, rank = methods.get(name), len(field.axes)
     parameters = parameters or {}
+    draws = {"generator": np.random.default_rng(seed)} if method.trains else {}
     function = getattr(poolkit.numpy, f"{name}_pool{rank}d")
-    pooled = function(computable(field.values, method), **asdict(windows), **parameters)
+    pooled = function(computable(field.values, method), **asdict(windows), **parameters, **draws)
 
     words = ", ".join(f"{parameter}={value}" for parameter, value in parameters.items())
     plan = geometry.sliding(rank, field.values.shape[1:], **asdict(windows))
