@@ -2,6 +2,7 @@
 # make test      set up, build, run every check and test
 # make bench     compare with torch and with copying the same bytes
 # make bench-peers, make bench-check  compare with other libraries; count the instructions of some kernels
+# make pictures  draw the pictures of docs/images again
 # make sanitize  the C++ sweep under AddressSanitizer and UndefinedBehaviorSanitizer
 # make lint, make format, make clean
 
@@ -14,7 +15,7 @@ INSTALL := $(PIP) install --no-build-isolation --config-settings=build-dir=$(BUI
 	--config-settings=cmake.define.POOLKIT_TESTS=ON --editable
 CPP := $(wildcard cpp/*/*.cpp cpp/*/*.h cpp/*/*/*.h)
 
-.PHONY: demo test bench bench-peers bench-check sanitize lint check format clean
+.PHONY: demo test bench bench-peers bench-check pictures sanitize lint check format clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/sample $(BUILD)/installed
@@ -37,6 +38,9 @@ bench-peers: $(BUILD)/installed
 bench-check: $(BUILD)/installed
 	$(BIN)/cmake --build $(BUILD) --target instructions
 	$(BIN)/python benchmarks/instructions.py --driver $(BUILD)/instructions
+
+pictures: $(VENV)/sample $(BUILD)/installed
+	$(BIN)/python tools/pictures.py
 
 # A build tree without Python. Fewer random geometries: each costs some twenty times as much here.
 sanitize: $(VENV)/tools

@@ -14,6 +14,7 @@ import pytest
 
 import poolkit
 from poolkit import _cite, geometry, nn
+from poolkit.cli.arguments import calls
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -79,3 +80,22 @@ def test_every_method_and_layer_has_a_page_and_a_story() -> None:
         assert title in (ROOT / "docs" / "methods" / f"{name}.md").read_text()
     for folder in ("stories", "methods"):
         assert {page.stem for page in (ROOT / "docs" / folder).glob("*.md")} == set(titles)
+
+
+@pytest.mark.parametrize("name", poolkit.METHODS)
+def test_pages_of_methods_show_a_picture_and_the_command_that_draws_it(name: str) -> None:
+    page = (ROOT / "docs" / "methods" / f"{name}.md").read_text()
+    assert f"../images/{name}.png" in page
+    (command,) = re.findall(r"^Drawn by `poolkit show (.+)`\.$", page, re.MULTILINE)
+    methods = re.findall(r"--method (\S+)", command)
+    assert name in [call.method for call in calls(methods, None)]
+
+
+def test_pictures_of_pages_are_small() -> None:
+    shown = re.findall(r"\.\./images/(\w+)\.png", "".join(page.read_text() for page in ROOT.glob("docs/methods/*.md")))
+    assert len(set(shown)) == len(shown) > len(poolkit.METHODS)
+    assert {path.stem for path in (ROOT / "docs" / "images").glob("*.png")} == {"birds", *shown}
+    for name in shown:
+        content = (ROOT / "docs" / "images" / f"{name}.png").read_bytes()
+        assert content.startswith(b"\x89PNG")
+        assert 5_000 < len(content) <= 60_000

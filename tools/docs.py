@@ -13,6 +13,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "src"))
 
+import pictures  # noqa: E402
 import requirements  # noqa: E402
 
 from poolkit import functional, nn  # noqa: E402
@@ -43,8 +44,7 @@ def kept(method: Method) -> str:
 
 
 def page(method: Method) -> str:
-    lines = [f"# {method.title}", "", f"`{method.formula}`", "", method.summary, ""]
-    lines += [(ROOT / "docs" / "stories" / f"{method.name}.md").read_text().strip(), ""]
+    lines = opening(method)
     lines += ["## Functions and modules", "", "| form | function | module |", "|---|---|---|"]
     for form, title in FORMS.items():
         two = next(f for f in functions() if f.method == method.name and f.form == form and f.rank == 2)
@@ -61,6 +61,12 @@ def page(method: Method) -> str:
     lines += [f"- Floating types: float32, float64, float16, bfloat16. Integer types: {INTEGERS[method.integers]}."]
     lines += [f"- Kept for backward: {kept(method)}."]
     return "\n".join([*lines, *source(method)])
+
+
+def opening(row: Row) -> list[str]:
+    """The beginning of every page."""
+    story = (ROOT / "docs" / "stories" / f"{row.name}.md").read_text().strip()
+    return [f"# {row.title}", "", f"`{row.formula}`", "", row.summary, "", *pictures.page(row), story, ""]
 
 
 def source(row: Row) -> list[str]:
@@ -81,8 +87,7 @@ def call(name: str, written: object) -> str:
 
 
 def layer_page(layer: Layer) -> str:
-    lines = [f"# {layer.title}", "", f"`{layer.formula}`", "", layer.summary, ""]
-    lines += [(ROOT / "docs" / "stories" / f"{layer.name}.md").read_text().strip(), ""]
+    lines = opening(layer)
     for front, names in ((functional, layer.functions), (nn, layer.modules)):
         told: dict[str, list[str]] = {}  # ranks that say the same stand together
         for name in names:
