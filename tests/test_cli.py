@@ -224,6 +224,16 @@ def test_every_method_is_shown_with_parameters() -> None:
     assert {label.replace(",", ", ") for label in labels} < set(rows)
 
 
+@pytest.mark.parametrize("name", METHODS)
+def test_integers_are_pooled_with_any_parameters(name: str) -> None:
+    cells = np.random.default_rng(1).integers(1, 99, (6, 8))
+    np.save("whole.npy", cells.astype(np.int16))
+    np.save("real.npy", cells.astype(np.float64))
+    for sample in METHODS[name].samples:
+        whole, real = (pool(load(f"{kind}.npy").field, name, WindowArguments(2), sample) for kind in ("whole", "real"))
+        np.testing.assert_allclose(whole.values, real.values, rtol=1e-5)
+
+
 def test_values_are_numbers_words_and_none() -> None:
     np.save("x.npy", np.full((4, 4), 2.0))
     text = run(

@@ -168,11 +168,14 @@ class Method(Row):
         """Whether training draws, and evaluation does not."""
         return any(p.name == "training" for p in self.params)
 
+    def steps_with(self, given: Mapping[str, Any]) -> tuple[Step, ...]:
+        """The steps of a call with these parameters, and defaults for the others."""
+        return self.plan(False, *(given.get(p.name, p.default) for p in self.params))
+
     @property
     def runs(self) -> tuple[str, ...]:
         """The kernels that its samples run, once each."""
-        calls = ((sample.get(p.name, p.default) for p in self.params) for sample in self.samples)
-        return tuple(dict.fromkeys(step.kernel for values in calls for step in self.plan(False, *values)))
+        return tuple(dict.fromkeys(step.kernel for sample in self.samples for step in self.steps_with(sample)))
 
     def named(self, values: tuple[Any, ...]) -> dict[str, Any]:
         """The parameters by their names."""

@@ -11,7 +11,7 @@ import numpy as np
 import poolkit.numpy
 from poolkit import geometry, methods
 from poolkit.geometry import Padding, Size
-from poolkit.methods import Method
+from poolkit.methods import KERNELS, Method
 from poolkit.show.field import TIMES, Axis, Field
 
 FLOATS = ("float16", "float32", "float64")
@@ -56,7 +56,7 @@ def pool(
     parameters = parameters or {}
     draws = {"generator": np.random.default_rng(seed)} if method.trains else {}
     function = getattr(poolkit.numpy, f"{name}_pool{rank}d")
-    pooled = function(computable(field.values, method), **asdict(windows), **parameters, **draws)
+    pooled = function(computable(field.values, method, parameters), **asdict(windows), **parameters, **draws)
 
     words = ", ".join(f"{parameter}={value}" for parameter, value in parameters.items())
     plan = geometry.sliding(rank, field.values.shape[1:], **asdict(windows))
@@ -64,9 +64,10 @@ def pool(
     return Field(f"{name} ({words})" if words else name, pooled, axes, field.single)
 
 
-def computable(values: np.ndarray, method: Method) -> np.ndarray:
+def computable(values: np.ndarray, method: Method, parameters: Mapping[str, Any]) -> np.ndarray:
     """The values in a type that the method keeps exact: averages of integers have a fraction."""
-    if values.dtype.name in FLOATS or (values.dtype.name in INTEGERS and method.integers == "all"):
+    taken = {method.integers, *(KERNELS[step.kernel].integers for step in method.steps_with(parameters))}
+    if values.dtype.name in FLOATS or (values.dtype.name in INTEGERS and taken == {"all"}):
         return values
     exact = np.result_type(values.dtype, np.float32)
     return values.astype(exact if exact.itemsize <= 8 else np.float64)
