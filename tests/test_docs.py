@@ -6,11 +6,13 @@ import contextlib
 import doctest
 import io
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from commands import refused, run
 
 import poolkit
 from poolkit import _cite, geometry, nn
@@ -80,6 +82,20 @@ def test_every_method_and_layer_has_a_page_and_a_story() -> None:
         assert title in (ROOT / "docs" / "methods" / f"{name}.md").read_text()
     for folder in ("stories", "methods"):
         assert {page.stem for page in (ROOT / "docs" / folder).glob("*.md")} == set(titles)
+
+
+COMMANDS = re.findall(
+    r"^\$ poolkit (.+)\n((?:(?!\$|```).*\n)*)", (ROOT / "docs" / "command-line.md").read_text(), re.MULTILINE
+)
+
+
+@pytest.mark.parametrize(("command", "output"), COMMANDS, ids=[command for command, _ in COMMANDS])
+@pytest.mark.usefixtures("folder")
+def test_commands_of_the_documentation_say_what_they_say(command: str, output: str) -> None:
+    if output.startswith("poolkit: "):
+        assert refused(*shlex.split(command)) == output.strip()
+    else:
+        assert output in ("", run(*shlex.split(command)))
 
 
 @pytest.mark.parametrize("name", poolkit.METHODS)
