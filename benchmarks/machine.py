@@ -14,6 +14,14 @@ from peers import PEERS
 from poolkit import ops
 
 
+def introduce(threads: int) -> dict[str, Any]:
+    """Give torch, and so poolkit, this many threads, and print the facts."""
+    torch.set_num_threads(threads)
+    known = facts()
+    print(said(known))
+    return known
+
+
 def facts() -> dict[str, Any]:
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

@@ -142,7 +142,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if not cases:
             raise layers.LayerError(f"no large layer with max pooling fits --only {' '.join(given.only)}")
-        given.json.parent.mkdir(parents=True, exist_ok=True)
         check_writable(given.json)
     except (layers.LayerError, OSError) as error:
         print(error, file=sys.stderr)

@@ -84,8 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=2.0, help="for a row, three rounds at least")
     parser.add_argument("--dtype", choices=[str(dtype).removeprefix("torch.") for dtype in ALLOWED], default="float32")
     given = parser.parse_args(argv)
-    torch.set_num_threads(given.threads)
-    print(machine.said(machine.facts()))
+    machine.introduce(given.threads)
     dtype: torch.dtype = getattr(torch, given.dtype)
     boxes = proposals(given.boxes).to(dtype)
     wrong = False

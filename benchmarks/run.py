@@ -18,7 +18,6 @@ import heap
 import layers
 import machine
 import report
-import torch
 from contest import DIRECTIONS, Row, contest
 from layers import Case
 from peers import PEERS, Peer
@@ -55,15 +54,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         cases = layers.cases(layers.read(), given.only, given.method, given.dtype)
         if not cases:
             raise layers.LayerError("no layer fits --only, --method and --dtype")
-        given.json.parent.mkdir(parents=True, exist_ok=True)
         check_writable(given.json)
     except (layers.LayerError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
 
-    torch.set_num_threads(given.threads)
-    facts = machine.facts()
-    print(machine.said(facts))
+    facts = machine.introduce(given.threads)
     peers = [peer for name, peer in PEERS.items() if not given.peer or name in given.peer]
     budget, fewest = (0.0, 3) if given.quick else (given.seconds, 5)
     states = list(heap.STATES) if given.state == "both" else [given.state]
@@ -101,7 +97,8 @@ def section(
 
 
 def check_writable(path: Path) -> None:
-    """Refuse before the work, not after it."""
+    """Make its folder, and refuse before the work, not after it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists() and not path.is_file():
         raise OSError(f"{path} is not a regular file")
     if not os.access(path if path.exists() else path.parent, os.W_OK):
