@@ -1,6 +1,7 @@
 # make demo      set up, build, pool a bird's song and leave the picture in build/demo.png
 # make test      set up, build, run every check and test
 # make bench     compare with torch and with copying the same bytes
+# make bench-recipes  compare with what people write where torch has no such pooling, time and memory
 # make bench-peers, make bench-check  compare with other libraries; count the instructions of some kernels
 # make pictures  draw the pictures of docs/images again
 # make sanitize  the C++ sweep under AddressSanitizer and UndefinedBehaviorSanitizer
@@ -15,7 +16,7 @@ INSTALL := $(PIP) install --no-build-isolation --config-settings=build-dir=$(BUI
 	--config-settings=cmake.define.POOLKIT_TESTS=ON --editable
 CPP := $(wildcard cpp/*/*.cpp cpp/*/*.h cpp/*/*/*.h)
 
-.PHONY: demo test bench bench-peers bench-check pictures sanitize lint check format clean
+.PHONY: demo test bench bench-recipes bench-peers bench-check pictures sanitize lint check format clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/sample $(BUILD)/installed
@@ -30,6 +31,9 @@ test: $(VENV)/sample $(BUILD)/installed
 
 bench: $(BUILD)/installed
 	$(BIN)/python benchmarks/run.py --peer poolkit --peer torch
+
+bench-recipes: $(BUILD)/installed
+	$(BIN)/python benchmarks/recipes.py
 
 bench-peers: $(BUILD)/installed
 	$(INSTALL) '.[bench]'

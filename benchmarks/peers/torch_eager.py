@@ -86,6 +86,21 @@ def average_and_maximum(case: Case) -> Function | None:
     return mixed
 
 
+def average_or_maximum(case: Case) -> Function | None:
+    mean, largest, p = average(case), maximum(case), case.params.get("p", 0.5)
+    if mean is None:
+        return None
+
+    def drawn(x: Tensor) -> Tensor:
+        planes = torch.rand(*x.shape[:2], *(1,) * case.layer.rank)
+        return torch.where(planes < p, largest(x), mean(x))
+
+    def expected(x: Tensor) -> Tensor:
+        return p * largest(x) + (1 - p) * mean(x)
+
+    return drawn if case.params.get("training") else expected
+
+
 RECIPES: dict[str, Callable[[Case], Function | None]] = {
     "max": maximum,
     "min": minimum,
@@ -94,6 +109,7 @@ RECIPES: dict[str, Callable[[Case], Function | None]] = {
     "lp": norm,
     "power_avg": power_average,
     "avg_max": average_and_maximum,
+    "mixed": average_or_maximum,
 }
 
 TORCH = Peer("torch", function, lambda: torch.__version__)
