@@ -79,8 +79,6 @@ Returns:
 
 dtypes: float32, float64, float16, bfloat16; half precision is computed in float32. Raises ArgumentError (a ValueError)
 for a bad argument, TypeError for one of a wrong type, NotImplementedError for another dtype.
-
-Paper: Saeedan, Weber, Goesele and Roth, Detail-preserving pooling in deep networks, CVPR 2018, arXiv 1804.04076.
 """
 
 

@@ -58,8 +58,6 @@ Returns:
 
 dtypes: float32, float64, float16, bfloat16; half precision is computed in float32. Raises ArgumentError (a ValueError)
 for a bad argument, TypeError for one of a wrong type, NotImplementedError for another dtype.
-
-Paper: Gao, Wang and Wu, LIP: local importance-based pooling, ICCV 2019, arXiv 1908.04156.
 """
 
 

@@ -82,8 +82,6 @@ def k_max_pool1d(
     Raises ArgumentError (a ValueError) for a bad argument, TypeError for one of a wrong type, NotImplementedError for a
     dtype that it does not take.
 
-    Paper: Kalchbrenner, Grefenstette and Blunsom, ACL 2014, arXiv 1404.2188.
-
     >>> k_max_pool1d(torch.tensor([[3.0, 1.0, 4.0, 1.0, 5.0]]), 3)
     tensor([[3., 4., 5.]])
     """

@@ -61,8 +61,6 @@ def roi_align(
     dtypes: float32, float64, float16, bfloat16 (half precision is computed in float32). Raises ArgumentError (a
     ValueError) for a bad argument, among them a box that is not finite or on no sample (compiled code: RuntimeError),
     TypeError for one of a wrong type, NotImplementedError for a dtype that is not taken.
-
-    Paper: He, Gkioxari, Dollar and Girshick, Mask R-CNN, ICCV 2017, arXiv 1703.06870.
     """
     name = "roi_align"
     size, scale = _checked(output_size, spatial_scale)
@@ -104,8 +102,6 @@ def roi_pool(
     dtypes: float32, float64, float16, bfloat16. Raises ArgumentError (a ValueError) for a bad argument, among them a
     box that is not finite or on no sample (compiled code: RuntimeError), TypeError for one of a wrong type,
     NotImplementedError for a dtype that is not taken.
-
-    Paper: Girshick, Fast R-CNN, ICCV 2015, arXiv 1504.08083.
     """
     name = "roi_pool"
     size, scale = _checked(output_size, spatial_scale)
