@@ -163,11 +163,12 @@ def line(row: Row) -> str:
     text += f"{times(ours.median / row.bound.median):>11}{duration(ours.median):>12}" if ours else f"{'WRONG':>23}"
     best = next(iter(row.faster), "")
     text += f"{times(row.memory[POOLKIT.name]):>9}{times(row.memory.get(best)):>8}  "
-    return text + ", ".join([*(f"{name} {times(ratio)}" for name, ratio in row.faster.items()), *row.wrong])
+    text += ", ".join(f"{name} {times(ratio)}" for name, ratio in row.faster.items())
+    return "\n".join([text, *(f"  WRONG  {name}: {reason}" for name, reason in row.wrong.items())])
 
 
 def summary(rows: Sequence[Row]) -> str:
-    """Geometric mean and least favourable rows; then what is wrong."""
+    """Geometric mean and least favourable rows."""
     known = [row for row in rows if row.least]
     lines = []
     if known:
@@ -182,8 +183,6 @@ def summary(rows: Sequence[Row]) -> str:
         f"peak memory: poolkit at most {MEMORY}x of what must be held in {sum(much <= MEMORY for much, _ in large)} "
         f"of {len(large)} rows; most {times(large[-1][0])}, {large[-1][1]}"
     )
-    for row in rows:
-        lines += [f"WRONG  {row.task.name} {row.direction}, {name}: {reason}" for name, reason in row.wrong.items()]
     return "\n".join(lines)
 
 
