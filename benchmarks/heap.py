@@ -41,7 +41,7 @@ def enter(state: str) -> None:
 
 def give_back_at_once() -> None:
     """What is freed leaves the process, so that its resident size is what it uses."""
-    _set(M_MMAP_THRESHOLD, 64 << 10)
+    _set(M_MMAP_THRESHOLD, 4 << 10)  # what is freed between others in the heap would stay
     _set(M_TRIM_THRESHOLD, 0)
 
 

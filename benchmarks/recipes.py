@@ -132,9 +132,10 @@ def peaks(name: str, layout: str, train: bool) -> dict[str, int]:
     inputs = task.inputs(layout, train)
     growth = {}
     for contender, function in task.contenders.items():
-        y = function(*inputs).detach()  # loads what is loaded at the first call
-        grad = torch.ones_like(y) if train else None
+        y = function(*inputs)
+        grad = torch.ones_like(y.detach()) if train else None
         del y
+        call(function, inputs, grad)  # loads what is loaded at the first call
         gc.collect()  # what lies in cycles would be given back, unseen, during the call
         heap.give_back_holes()
         forget_peak()
