@@ -8,6 +8,8 @@
 #include <cstring>
 #include <vector>
 
+#include "pieces.h"
+
 namespace poolkit {
 namespace {
 
@@ -17,8 +19,6 @@ constexpr int64_t kChannels = 64;
 
 // Corners further than this many cells from the map count as this far: bins are integers.
 constexpr double kFarthest = 0x1p31;
-
-int64_t size_of(DType dtype) { return dtype == DType::f64 ? 8 : dtype == DType::f32 ? 4 : 2; }
 
 // The two corners of a box along one axis, in cells.
 struct Extent {
@@ -164,16 +164,6 @@ struct Blocks {
   }
 };
 
-template <class Body>
-void in_parallel(Parallel parallel, int64_t units, int64_t work, const Body& body) {
-  constexpr int64_t kGrain = 1 << 14;
-  const int64_t grain = std::max<int64_t>(1, kGrain / std::max<int64_t>(1, work));
-  if (units <= grain) return body(0, units);
-  parallel.run(
-      units, grain,
-      [](const void* context, int64_t begin, int64_t end) { (*static_cast<const Body*>(context))(begin, end); }, &body);
-}
-
 // Calls f(box, block, call, tables) for every box and block of channels, with the tables of the box.
 template <class Tables, class F>
 void for_boxes(const Regions& r, const Blocks& blocks, const Tables& empty, int winner_bytes, Parallel parallel, F f) {
@@ -196,7 +186,7 @@ template <class MakeAdd>
 void sum_over_boxes(const Regions& r, int winner_bytes, void* grad_x, Parallel parallel, MakeAdd make_add) {
   const Blocks blocks{r, kChannels};
   const RoiKernels& kernels = *roi_kernels(r.dtype);
-  const int64_t element = size_of(r.dtype), cells = blocks.map_cells();
+  const int64_t element = float_size(r.dtype), cells = blocks.map_cells();
   const int64_t work = std::min(kChannels, r.channels) * (cells + r.boxes * blocks.bins() * 8);
   in_parallel(parallel, r.samples * blocks.count(), work, [&](int64_t begin, int64_t end) {
     auto add = make_add(blocks);
@@ -241,7 +231,7 @@ int64_t bad_box(const Regions& r) {
 }
 
 void roi_align(const Regions& r, Sampling sampling, const void* x, void* y, Parallel parallel) {
-  const int64_t element = size_of(r.dtype);
+  const int64_t element = float_size(r.dtype);
   const Blocks blocks{r, kChannels};
   for_boxes(r, blocks, AlignTables{sampling, {}, {}}, 0, parallel,
             [&](int64_t box, int64_t block, const RoiCall& call, const AlignTables& tables) {
@@ -254,7 +244,7 @@ void roi_align(const Regions& r, Sampling sampling, const void* x, void* y, Para
 }
 
 void roi_align_backward(const Regions& r, Sampling sampling, const void* grad_y, void* grad_x, Parallel parallel) {
-  const int64_t element = size_of(r.dtype);
+  const int64_t element = float_size(r.dtype);
   sum_over_boxes(r, 0, grad_x, parallel, [&](const Blocks& blocks) {
     return [&, tables = AlignTables{sampling, {}, {}}](int64_t box, int64_t block, const RoiCall& call,
                                                        void* sums) mutable {
@@ -272,7 +262,7 @@ int roi_winner_bytes(const Regions& r) {
 }
 
 void roi_pool(const Regions& r, const void* x, void* y, void* winners, Parallel parallel) {
-  const int64_t element = size_of(r.dtype);
+  const int64_t element = float_size(r.dtype);
   const int bytes = roi_winner_bytes(r);
   const Blocks blocks{r, kChannels};
   for_boxes(r, blocks, PoolTables(), bytes, parallel,
@@ -286,7 +276,7 @@ void roi_pool(const Regions& r, const void* x, void* y, void* winners, Parallel 
 }
 
 void roi_pool_backward(const Regions& r, const void* grad_y, const void* winners, void* grad_x, Parallel parallel) {
-  const int64_t element = size_of(r.dtype);
+  const int64_t element = float_size(r.dtype);
   const int bytes = roi_winner_bytes(r);
   sum_over_boxes(r, bytes, grad_x, parallel, [&](const Blocks& blocks) {
     return [&](int64_t box, int64_t block, const RoiCall& call, void* sums) {
