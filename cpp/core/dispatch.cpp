@@ -7,6 +7,7 @@
 
 #include "kernels.h"
 #include "roi.h"
+#include "sequences.h"
 
 #if defined(POOLKIT_ISAS_X86)
 #define POOLKIT_ISAS(ISA)                                          \
@@ -22,15 +23,17 @@
 namespace poolkit {
 
 #define POOLKIT_TABLE(dtype) extern const Kernels kernels_##dtype;
-#define POOLKIT_ROI_TABLE(dtype) extern const RoiKernels roi_kernels_##dtype;
+#define POOLKIT_FLOAT_TABLES(dtype)            \
+  extern const RoiKernels roi_kernels_##dtype; \
+  extern const SequenceKernels sequence_kernels_##dtype;
 #define POOLKIT_DECLARE(space, name, available) \
   namespace space {                             \
   POOLKIT_DTYPES(POOLKIT_TABLE)                 \
-  POOLKIT_FLOATS(POOLKIT_ROI_TABLE)             \
+  POOLKIT_FLOATS(POOLKIT_FLOAT_TABLES)          \
   }
 POOLKIT_ISAS(POOLKIT_DECLARE)
 #undef POOLKIT_DECLARE
-#undef POOLKIT_ROI_TABLE
+#undef POOLKIT_FLOAT_TABLES
 #undef POOLKIT_TABLE
 
 namespace {
@@ -39,6 +42,7 @@ struct Isa {
   const char* name;
   const Kernels* (*kernels)(DType);
   const RoiKernels* (*roi)(DType);
+  const SequenceKernels* (*sequences)(DType);
 };
 
 // What this build has and this machine runs, lowest first.
@@ -51,26 +55,36 @@ struct Isas {
   case DType::dtype: return &kernels_##dtype;
 #define POOLKIT_ROI_CASE(dtype) \
   case DType::dtype: return &roi_kernels_##dtype;
-#define POOLKIT_LIST(space, name, available)                                      \
-  if (available) {                                                                \
-    list[count++] = {name,                                                        \
-                     [](DType dtype) {                                            \
-                       using namespace space;                                     \
-                       switch (dtype) {                                           \
-                         POOLKIT_DTYPES(POOLKIT_CASE)                             \
-                         default: return &kernels_u8;                             \
-                       }                                                          \
-                     },                                                           \
-                     [](DType dtype) {                                            \
-                       using namespace space;                                     \
-                       switch (dtype) {                                           \
-                         POOLKIT_FLOATS(POOLKIT_ROI_CASE)                         \
-                         default: return static_cast<const RoiKernels*>(nullptr); \
-                       }                                                          \
-                     }};                                                          \
+#define POOLKIT_SEQUENCE_CASE(dtype) \
+  case DType::dtype: return &sequence_kernels_##dtype;
+#define POOLKIT_LIST(space, name, available)                                           \
+  if (available) {                                                                     \
+    list[count++] = {name,                                                             \
+                     [](DType dtype) {                                                 \
+                       using namespace space;                                          \
+                       switch (dtype) {                                                \
+                         POOLKIT_DTYPES(POOLKIT_CASE)                                  \
+                         default: return &kernels_u8;                                  \
+                       }                                                               \
+                     },                                                                \
+                     [](DType dtype) {                                                 \
+                       using namespace space;                                          \
+                       switch (dtype) {                                                \
+                         POOLKIT_FLOATS(POOLKIT_ROI_CASE)                              \
+                         default: return static_cast<const RoiKernels*>(nullptr);      \
+                       }                                                               \
+                     },                                                                \
+                     [](DType dtype) {                                                 \
+                       using namespace space;                                          \
+                       switch (dtype) {                                                \
+                         POOLKIT_FLOATS(POOLKIT_SEQUENCE_CASE)                         \
+                         default: return static_cast<const SequenceKernels*>(nullptr); \
+                       }                                                               \
+                     }};                                                               \
   }
     POOLKIT_ISAS(POOLKIT_LIST)
 #undef POOLKIT_LIST
+#undef POOLKIT_SEQUENCE_CASE
 #undef POOLKIT_ROI_CASE
 #undef POOLKIT_CASE
   }
@@ -202,6 +216,7 @@ bool is_empty(const Problem& p) {
 }  // namespace
 
 const RoiKernels* roi_kernels(DType dtype) { return active().roi(dtype); }
+const SequenceKernels* sequence_kernels(DType dtype) { return active().sequences(dtype); }
 
 int find_method(const char* name) {
   for (int i = 0; i < method_count(); ++i) {

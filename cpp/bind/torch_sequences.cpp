@@ -1,0 +1,215 @@
+// The operators of pooling over time, as torch.cpp has the others: check, allocate, call the core.
+#include <torch/csrc/stable/library.h>
+#include <torch/csrc/stable/ops.h>
+#include <torch/csrc/stable/tensor.h>
+#include <torch/headeronly/core/ScalarType.h>
+#include <torch/headeronly/util/Exception.h>
+
+#include <cmath>
+#include <cstdint>
+#include <optional>
+#include <tuple>
+#include <vector>
+
+#include "poolkit/sequences.h"
+#include "torch_memory.h"
+
+namespace {
+
+using poolkit::kTorchThreads;
+using poolkit::Sequences;
+using poolkit::SequenceStrides;
+using torch::headeronly::ScalarType;
+using torch::stable::Tensor;
+
+poolkit::DType float_type(const Tensor& x) {
+  switch (x.scalar_type()) {
+    case ScalarType::Float: return poolkit::DType::f32;
+    case ScalarType::Double: return poolkit::DType::f64;
+    case ScalarType::Half: return poolkit::DType::f16;
+    case ScalarType::BFloat16: return poolkit::DType::bf16;
+    default: STD_TORCH_CHECK(false, "poolkit: sequences are pooled in floating point");
+  }
+}
+
+ScalarType accumulator_type(const Tensor& x) {
+  return x.scalar_type() == ScalarType::Double ? ScalarType::Double : ScalarType::Float;
+}
+
+// Which steps of a batch of sequences are valid; the tensor must live as long as what points to it.
+class Batch {
+ public:
+  Batch(const Tensor& like, std::vector<int64_t> sizes, const std::optional<Tensor>& valid) : sizes_(std::move(sizes)) {
+    STD_TORCH_CHECK(like.is_cpu(), "poolkit: a CPU tensor is expected");
+    STD_TORCH_CHECK(sizes_[1] >= 1 && sizes_[2] >= 1 && sizes_[2] < (int64_t{1} << 30),
+                    "poolkit: sequences must have a channel, and steps from 1 to 2^30 - 1");
+    if (valid.has_value()) {
+      STD_TORCH_CHECK(valid->is_cpu() && valid->scalar_type() == ScalarType::Bool && valid->dim() == 2 &&
+                          valid->size(0) == sizes_[0] && valid->size(1) == sizes_[2],
+                      "poolkit: valid must be a bool CPU tensor of shape (N, L)");
+      valid_ = torch::stable::contiguous(*valid);
+    }
+    sequences_ = {float_type(like), sizes_[0], sizes_[1], sizes_[2],
+                  valid_ ? static_cast<const uint8_t*>(valid_->const_data_ptr()) : nullptr};
+  }
+
+  const Sequences& sequences() const { return sequences_; }
+  const std::vector<int64_t>& sizes() const { return sizes_; }
+
+ private:
+  std::vector<int64_t> sizes_;
+  std::optional<Tensor> valid_;
+  Sequences sequences_{};
+};
+
+std::vector<int64_t> sizes_of_input(const Tensor& x) {
+  STD_TORCH_CHECK(x.dim() == 3, "poolkit: sequences must be (N, C, L)");
+  return x.sizes().vec();
+}
+
+// As the kernels can read it.
+Tensor readable(const Tensor& x) {
+  return x.stride(1) == 1 || x.stride(2) == 1 || x.size(2) == 1 ? x : torch::stable::contiguous(x);
+}
+
+SequenceStrides strides_of(const Tensor& x) { return {x.stride(0), x.stride(1), x.stride(2)}; }
+
+// A result (N, count * C) of sequences and its gradient.
+Tensor allocate_result(const Batch& batch, ScalarType dtype, int64_t count = 1) {
+  return torch::stable::empty({batch.sizes()[0], count * batch.sizes()[1]}, dtype);
+}
+
+Tensor checked_result(const Tensor& y, const std::vector<int64_t>& sizes, ScalarType dtype, int64_t count = 1) {
+  STD_TORCH_CHECK(
+      y.is_cpu() && y.scalar_type() == dtype && y.dim() == 2 && y.size(0) == sizes[0] && y.size(1) == count * sizes[1],
+      "poolkit: a result of these sequences, or its gradient, has the wrong shape or dtype");
+  return torch::stable::contiguous(y);
+}
+
+// The gradient of an input, its dimensions in the order that they have in memory.
+struct InputGradient {
+  Tensor tensor;
+  SequenceStrides strides;
+
+  InputGradient(const std::vector<int64_t>& sizes, ScalarType dtype, const std::vector<int64_t>& order)
+      : tensor(poolkit::allocate(ordered(sizes, order), dtype)), strides{} {
+    int64_t stride[3];
+    for (int i = 0; i < 3; ++i) stride[order[size_t(i)]] = tensor.stride(i);
+    strides = {stride[0], stride[1], stride[2]};
+  }
+
+ private:
+  static std::vector<int64_t> ordered(const std::vector<int64_t>& sizes, const std::vector<int64_t>& order) {
+    using Order = std::vector<int64_t>;
+    STD_TORCH_CHECK(order == (Order{0, 1, 2}) || order == (Order{0, 2, 1}) || order == (Order{2, 0, 1}),
+                    "poolkit: order must be 0, 1, 2 or 0, 2, 1 or 2, 0, 1");
+    return {sizes[size_t(order[0])], sizes[size_t(order[1])], sizes[size_t(order[2])]};
+  }
+};
+
+std::vector<int64_t> sizes_of_gradient(const Tensor& grad, int64_t steps) {
+  STD_TORCH_CHECK(grad.dim() == 2, "poolkit: the gradient of pooled sequences must be (N, C)");
+  return {grad.size(0), grad.size(1), steps};
+}
+
+Tensor sequence_sum(Tensor x, std::optional<Tensor> valid) {
+  const Batch batch(x, sizes_of_input(x), valid);
+  const Tensor from = readable(x);
+  Tensor y = allocate_result(batch, accumulator_type(x));
+  poolkit::sequence_sum(batch.sequences(), strides_of(from), from.const_data_ptr(), y.mutable_data_ptr(),
+                        kTorchThreads);
+  return y;
+}
+
+Tensor sequence_sum_backward(Tensor grad, std::optional<Tensor> valid, int64_t steps, std::vector<int64_t> order) {
+  const Batch batch(grad, sizes_of_gradient(grad, steps), valid);
+  const Tensor from = torch::stable::contiguous(grad);
+  const InputGradient grad_x(batch.sizes(), grad.scalar_type(), order);
+  poolkit::sequence_sum_backward(batch.sequences(), grad_x.strides, from.const_data_ptr(),
+                                 grad_x.tensor.mutable_data_ptr(), kTorchThreads);
+  return grad_x.tensor;
+}
+
+Tensor sequence_extreme(Tensor x, std::optional<Tensor> valid, bool largest) {
+  const Batch batch(x, sizes_of_input(x), valid);
+  const Tensor from = readable(x);
+  Tensor y = allocate_result(batch, x.scalar_type());
+  poolkit::sequence_extreme(batch.sequences(), strides_of(from), largest, from.const_data_ptr(), y.mutable_data_ptr(),
+                            nullptr, kTorchThreads);
+  return y;
+}
+
+std::tuple<Tensor, Tensor> sequence_extreme_winners(Tensor x, std::optional<Tensor> valid, bool largest) {
+  const Batch batch(x, sizes_of_input(x), valid);
+  const Tensor from = readable(x);
+  Tensor y = allocate_result(batch, x.scalar_type()), winners = allocate_result(batch, ScalarType::Long);
+  poolkit::sequence_extreme(batch.sequences(), strides_of(from), largest, from.const_data_ptr(), y.mutable_data_ptr(),
+                            static_cast<int64_t*>(winners.mutable_data_ptr()), kTorchThreads);
+  return {y, winners};
+}
+
+Tensor sequence_extreme_backward(Tensor grad, Tensor winners, std::optional<Tensor> valid, int64_t steps,
+                                 std::vector<int64_t> order) {
+  const Batch batch(grad, sizes_of_gradient(grad, steps), valid);
+  const Tensor from = torch::stable::contiguous(grad);
+  const Tensor at = checked_result(winners, batch.sizes(), ScalarType::Long);
+  const auto* const step = static_cast<const int64_t*>(at.const_data_ptr());
+  for (int64_t i = 0; i < at.numel(); ++i) {
+    STD_TORCH_CHECK(step[i] >= 0 && step[i] < steps, "poolkit: winners must be steps from 0 to ", steps - 1);
+  }
+  const InputGradient grad_x(batch.sizes(), grad.scalar_type(), order);
+  poolkit::sequence_extreme_backward(batch.sequences(), grad_x.strides, from.const_data_ptr(), step,
+                                     grad_x.tensor.mutable_data_ptr(), kTorchThreads);
+  return grad_x.tensor;
+}
+
+Tensor sequence_statistics(Tensor x, std::optional<Tensor> valid, bool unbiased, double eps) {
+  const Batch batch(x, sizes_of_input(x), valid);
+  STD_TORCH_CHECK(eps > 0 && std::isfinite(eps), "poolkit: eps must be finite and > 0");
+  const Tensor from = readable(x);
+  Tensor y = allocate_result(batch, accumulator_type(x), 2);
+  poolkit::sequence_statistics(batch.sequences(), strides_of(from), unbiased, eps, from.const_data_ptr(),
+                               y.mutable_data_ptr(), kTorchThreads);
+  return y;
+}
+
+Tensor sequence_statistics_backward(Tensor grad, Tensor x, Tensor y, std::optional<Tensor> valid, bool unbiased,
+                                    std::vector<int64_t> order) {
+  const Batch batch(x, sizes_of_input(x), valid);
+  const Tensor from = checked_result(grad, batch.sizes(), accumulator_type(x), 2);
+  const Tensor results = checked_result(y, batch.sizes(), accumulator_type(x), 2);
+  const InputGradient grad_x(batch.sizes(), x.scalar_type(), order);
+  const Tensor values = readable(x);
+  const bool fits = poolkit::side_by_side(batch.sequences(), strides_of(values))
+                        ? grad_x.strides.channel == 1 || x.size(1) == 1
+                        : grad_x.strides.step == 1 || x.size(2) == 1;
+  STD_TORCH_CHECK(fits, "poolkit: this order is not that of the input");
+  poolkit::sequence_statistics_backward(batch.sequences(), strides_of(values), grad_x.strides, unbiased,
+                                        from.const_data_ptr(), values.const_data_ptr(), results.const_data_ptr(),
+                                        grad_x.tensor.mutable_data_ptr(), kTorchThreads);
+  return grad_x.tensor;
+}
+
+}  // namespace
+
+STABLE_TORCH_LIBRARY_FRAGMENT(poolkit, m) {
+  m.def("sequence_sum(Tensor x, Tensor? valid) -> Tensor");
+  m.def("sequence_sum_backward(Tensor grad, Tensor? valid, int steps, int[] order) -> Tensor");
+  m.def("sequence_extreme(Tensor x, Tensor? valid, bool largest) -> Tensor");
+  m.def("sequence_extreme_winners(Tensor x, Tensor? valid, bool largest) -> (Tensor, Tensor)");
+  m.def("sequence_extreme_backward(Tensor grad, Tensor winners, Tensor? valid, int steps, int[] order) -> Tensor");
+  m.def("sequence_statistics(Tensor x, Tensor? valid, bool unbiased, float eps) -> Tensor");
+  m.def(
+      "sequence_statistics_backward(Tensor grad, Tensor x, Tensor y, Tensor? valid, bool unbiased, int[] order) -> "
+      "Tensor");
+}
+
+STABLE_TORCH_LIBRARY_IMPL(poolkit, CPU, m) {
+  m.impl("sequence_sum", TORCH_BOX(&sequence_sum));
+  m.impl("sequence_sum_backward", TORCH_BOX(&sequence_sum_backward));
+  m.impl("sequence_extreme", TORCH_BOX(&sequence_extreme));
+  m.impl("sequence_extreme_winners", TORCH_BOX(&sequence_extreme_winners));
+  m.impl("sequence_extreme_backward", TORCH_BOX(&sequence_extreme_backward));
+  m.impl("sequence_statistics", TORCH_BOX(&sequence_statistics));
+  m.impl("sequence_statistics_backward", TORCH_BOX(&sequence_statistics_backward));
+}

@@ -1,0 +1,293 @@
+// Pooling over the valid steps of some channels of one sequence, compiled as kernels.cpp is: once for each instruction
+// set and storage type. Where channels lie side by side they are the lanes, and a few steps at a time go into partial
+// results that stay in the cache; otherwise the steps of one channel after the other are.
+#include "sequences.h"
+
+#include "reducers/extrema.h"
+#include "reducers/means.h"
+#include "storage.h"
+#include "walkers/lanes.h"
+
+#define POOLKIT_JOIN(a, b) a##b
+#define POOLKIT_SEQUENCE_KERNELS(dtype) POOLKIT_JOIN(sequence_kernels_, dtype)
+
+namespace poolkit::POOLKIT_ISA_NAMESPACE {
+namespace {
+
+using T = StorageOf<DType::POOLKIT_DTYPE>::type;
+using A = Storage<T>::Accumulator;
+using One = Single<A>;
+using Many = Wide<A>;
+using Total = Mean<T, false>;
+
+// Calls f(step) for the valid steps in order.
+template <class F>
+POOLKIT_INLINE void for_valid(const SequenceCall& call, const F& f) {
+  for (int64_t t = call.begin; t < call.end; ++t) {
+    if (call.valid == nullptr || call.valid[t]) f(t);
+  }
+}
+
+// Calls f with a family of lanes and the first of them; no lane is done twice.
+template <class F>
+POOLKIT_INLINE void for_channels(const SequenceCall& call, const F& f) {
+  for_lanes_once<A>(call.channels, call.channels, [&](int64_t channel, auto family) { f(family, channel); });
+}
+
+// `kept` where the steps from `valid` on are valid, `other` elsewhere.
+template <class L, class V>
+POOLKIT_INLINE V where_valid(const uint8_t* valid, V kept, V other) {
+  return load_index_as<L, uint8_t>(valid) != typename L::Index{} ? kept : other;
+}
+
+// --- Reductions of a value of each cell, of channels that are the lanes (across) or of lanes of one channel (along).
+
+struct Itself {
+  template <class L>
+  POOLKIT_INLINE typename L::Value across(typename L::Value x, int64_t) const {
+    return x;
+  }
+  template <class L>
+  POOLKIT_INLINE typename L::Value along(typename L::Value x, int64_t) const {
+    return x;
+  }
+};
+
+struct SquareFrom {
+  const A* means;
+
+  template <class L>
+  POOLKIT_INLINE typename L::Value across(typename L::Value x, int64_t channel) const {
+    const auto deviation = x - load<L>(means + channel);
+    return deviation * deviation;
+  }
+  template <class L>
+  POOLKIT_INLINE typename L::Value along(typename L::Value x, int64_t channel) const {
+    const auto deviation = x - L::splat(means[channel]);
+    return deviation * deviation;
+  }
+};
+
+// Appends steps to the partial results of all channels, or starts these with them.
+template <class R, class Of>
+POOLKIT_INLINE void append_steps(const R& r, const SequenceCall& call, const T* x, const int64_t* step, int64_t count,
+                                 bool start, const Of& of, ScratchRow<A> part) {
+  for_channels(call, [&](auto family, int64_t channel) {
+    using L = decltype(family);
+    using State = typename R::template State<L>;
+    const auto cell = [&](int64_t i) {
+      const auto value = of.template across<L>(load<L>(x + step[i] * call.pitch + channel), channel);
+      return r.template lift<L>(value, L::splat_index(typename L::Int(step[i])));
+    };
+    State state = start ? cell(0) : r.template append<L>(part.template get<L, State>(channel), cell(0));
+    for (int64_t i = 1; i < count; ++i) state = r.template append<L>(state, cell(i));
+    part.template put<L>(channel, state);
+  });
+}
+
+// Calls take(family, channel, state) for channels side by side.
+template <class R, class Of, class Take>
+POOLKIT_INLINE void reduce_across(const R& r, const SequenceCall& call, const T* x, const Of& of, const Take& take) {
+  constexpr int64_t kTogether = 8;  // steps
+  constexpr int kFields = sizeof(typename R::template State<One>) / sizeof(A);
+  alignas(64) A whole_words[kFields * kSequenceLanes], chunk_words[kFields * kSequenceLanes];
+  const ScratchRow<A> whole{whole_words, kSequenceLanes}, chunk{chunk_words, kSequenceLanes};
+  int64_t step[kTogether], waiting = 0, done = 0;
+  const auto append = [&] {
+    append_steps(r, call, x, step, waiting, done % kChunk == 0, of, done < kChunk ? whole : chunk);
+    done += waiting;
+    waiting = 0;
+  };
+  const auto join = [&] {
+    for_channels(call, [&](auto family, int64_t channel) {
+      using L = decltype(family);
+      using State = typename R::template State<L>;
+      const State before = whole.template get<L, State>(channel);
+      whole.template put<L>(channel, r.template append<L>(before, chunk.template get<L, State>(channel)));
+    });
+  };
+  for_valid(call, [&](int64_t t) {
+    step[waiting++] = t;
+    if (waiting < kTogether) return;
+    append();
+    if (done % kChunk == 0 && done > kChunk) join();
+  });
+  if (waiting > 0) append();
+  if (done % kChunk != 0 && done > kChunk) join();
+  for_channels(call, [&](auto family, int64_t channel) {
+    take(family, channel, whole.template get<decltype(family), typename R::template State<decltype(family)>>(channel));
+  });
+}
+
+// The same for channels one after the other; steps between that are not valid count as the identity.
+template <bool all_valid, class R, class Of, class Take>
+POOLKIT_INLINE void reduce_along(const R& r, const SequenceCall& call, const T* x, const Of& of, const Take& take) {
+  for (int64_t channel = 0; channel < call.channels; ++channel) {
+    const T* const row = x + channel * call.pitch;
+    const auto state = reduce_run(r, call.end - call.begin, [&](int64_t i, auto family) {
+      using L = decltype(family);
+      const int64_t t = call.begin + i;
+      auto value = of.template along<L>(load<L>(row + t), channel);
+      auto position = count_up<L>(t);
+      if constexpr (!all_valid) {
+        constexpr typename L::Int behind_all = 1 << 30;
+        const auto nothing = r.template finish<L>(r.template identity<L>(), typename L::Value{});
+        value = where_valid<L>(call.valid + t, value, nothing);
+        position = where_valid<L>(call.valid + t, position, L::splat_index(behind_all));
+      }
+      return r.template lift<L>(value, position);
+    });
+    take(One(), channel, state);
+  }
+}
+
+template <class R, class Of, class Take>
+POOLKIT_INLINE void reduce(const SequenceCall& call, const T* x, const Of& of, const Take& take) {
+  const R r{Problem()};
+  if (call.side_by_side) return reduce_across(r, call, x, of, take);
+  if (call.valid == nullptr) return reduce_along<true>(r, call, x, of, take);
+  reduce_along<false>(r, call, x, of, take);
+}
+
+void sum(const SequenceCall& call, const void* x, void* sums) {
+  reduce<Total>(call, static_cast<const T*>(x), Itself(), [&](auto family, int64_t channel, auto state) {
+    store<decltype(family)>(static_cast<A*>(sums) + channel, state.sum);
+  });
+}
+
+void statistics(const SequenceCall& call, const Statistics& to, double eps, const void* x) {
+  A* const means = static_cast<A*>(to.means);
+  reduce<Total>(call, static_cast<const T*>(x), Itself(), [&](auto family, int64_t channel, auto state) {
+    using L = decltype(family);
+    store<L>(means + channel, state.sum / L::splat(A(to.count)));
+  });
+  reduce<Total>(call, static_cast<const T*>(x), SquareFrom{means}, [&](auto family, int64_t channel, auto state) {
+    using L = decltype(family);
+    const auto variance = state.sum / L::splat(A(to.divisor)) + L::splat(A(eps));
+    store<L>(static_cast<A*>(to.deviations) + channel, square_root<L>(variance));
+  });
+}
+
+template <class Order>
+void extreme_of(const SequenceCall& call, const T* x, T* y, int64_t* winners) {
+  if (winners == nullptr) {
+    return reduce<Extreme<T, Order, false>>(call, x, Itself(), [&](auto family, int64_t channel, auto state) {
+      store<decltype(family)>(y + channel, state.value);
+    });
+  }
+  reduce<Extreme<T, Order, true>>(call, x, Itself(), [&](auto family, int64_t channel, auto state) {
+    using L = decltype(family);
+    store<L>(y + channel, state.value);
+    typename L::Int steps[L::lanes];
+    store_bits(steps, state.offset);
+    for (int i = 0; i < L::lanes; ++i) winners[channel + i] = steps[i];
+  });
+}
+
+void extreme(const SequenceCall& call, bool largest, const void* x, void* y, int64_t* winners) {
+  if (largest) return extreme_of<Greater>(call, static_cast<const T*>(x), static_cast<T*>(y), winners);
+  extreme_of<Less>(call, static_cast<const T*>(x), static_cast<T*>(y), winners);
+}
+
+// --- Gradients.
+
+void clear(T* to, int64_t count) { __builtin_memset(to, 0, size_t(count) * sizeof(T)); }
+
+// Writes write(family, step, channel) at the valid steps and 0 at the others, channels side by side.
+template <class Write>
+POOLKIT_INLINE void write_across(const SequenceCall& call, int64_t pitch, T* grad_x, const Write& write) {
+  int64_t next = 0;  // the first step that is not written yet
+  const auto clear_until = [&](int64_t t) {
+    for (; next < t; ++next) clear(grad_x + next * pitch, call.channels);
+  };
+  for_valid(call, [&](int64_t t) {
+    clear_until(t);
+    for_lanes<A>(call.channels, call.channels, [&](int64_t channel, auto family) {
+      store<decltype(family)>(grad_x + t * pitch + channel, write(family, t, channel));
+    });
+    ++next;
+  });
+  clear_until(call.steps);
+}
+
+// The same, channels one after the other; write(family, step).
+template <class Write>
+POOLKIT_INLINE void write_along(const SequenceCall& call, T* row, const Write& write) {
+  clear(row, call.begin);
+  T* const from = row + call.begin;
+  const int64_t count = call.end - call.begin;
+  if (call.valid == nullptr) {
+    for_lanes<A>(count, count,
+                 [&](int64_t i, auto family) { store<decltype(family)>(from + i, write(family, call.begin + i)); });
+  } else {
+    for_lanes<A>(count, count, [&](int64_t i, auto family) {
+      using L = decltype(family);
+      const int64_t t = call.begin + i;
+      store<L>(from + i, where_valid<L>(call.valid + t, write(family, t), typename L::Value{}));
+    });
+  }
+  clear(row + call.end, call.steps - call.end);
+}
+
+void spread(const SequenceCall& call, const void* grad_y, void* grad_x) {
+  const T* const gradient = static_cast<const T*>(grad_y);
+  T* const to = static_cast<T*>(grad_x);
+  if (call.side_by_side) {
+    return write_across(call, call.pitch, to, [&](auto family, int64_t, int64_t channel) {
+      return load<decltype(family)>(gradient + channel);
+    });
+  }
+  for (int64_t channel = 0; channel < call.channels; ++channel) {
+    const A value = load<One>(gradient + channel);
+    write_along(call, to + channel * call.pitch, [&](auto family, int64_t) { return decltype(family)::splat(value); });
+  }
+}
+
+void scatter(const SequenceCall& call, const void* grad_y, const int64_t* winners, void* grad_x) {
+  T* const to = static_cast<T*>(grad_x);
+  const int64_t rows = call.side_by_side ? call.steps : call.channels;
+  for (int64_t row = 0; row < rows; ++row) {
+    clear(to + row * call.pitch, call.side_by_side ? call.channels : call.steps);
+  }
+  if (call.begin == call.end) return;
+  for (int64_t channel = 0; channel < call.channels; ++channel) {
+    const int64_t cell =
+        call.side_by_side ? winners[channel] * call.pitch + channel : channel * call.pitch + winners[channel];
+    to[cell] = static_cast<const T*>(grad_y)[channel];
+  }
+}
+
+// grad_x = base + slope * (x - mean)
+void statistics_backward(const SequenceCall& call, int64_t grad_pitch, const Statistics& from, const void* x,
+                         void* grad_x) {
+  const A* const mean = static_cast<const A*>(from.means);
+  A base[kSequenceLanes], slope[kSequenceLanes];
+  for (int64_t channel = 0; channel < call.channels; ++channel) {
+    base[channel] = static_cast<const A*>(from.grad_means)[channel] / A(from.count);
+    slope[channel] = static_cast<const A*>(from.grad_deviations)[channel] /
+                     (A(from.divisor) * static_cast<const A*>(from.deviations)[channel]);
+  }
+  T* const to = static_cast<T*>(grad_x);
+  if (call.side_by_side) {
+    return write_across(call, grad_pitch, to, [&](auto family, int64_t t, int64_t channel) {
+      using L = decltype(family);
+      const auto value = load<L>(static_cast<const T*>(x) + t * call.pitch + channel);
+      return load<L>(base + channel) + load<L>(slope + channel) * (value - load<L>(mean + channel));
+    });
+  }
+  for (int64_t channel = 0; channel < call.channels; ++channel) {
+    const T* const row = static_cast<const T*>(x) + channel * call.pitch;
+    write_along(call, to + channel * grad_pitch, [&](auto family, int64_t t) {
+      using L = decltype(family);
+      return L::splat(base[channel]) + L::splat(slope[channel]) * (load<L>(row + t) - L::splat(mean[channel]));
+    });
+  }
+}
+
+}  // namespace
+
+extern const SequenceKernels POOLKIT_SEQUENCE_KERNELS(POOLKIT_DTYPE);
+const SequenceKernels POOLKIT_SEQUENCE_KERNELS(POOLKIT_DTYPE) = {sum,     spread,     extreme,
+                                                                 scatter, statistics, statistics_backward};
+
+}  // namespace poolkit::POOLKIT_ISA_NAMESPACE

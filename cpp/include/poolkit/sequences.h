@@ -1,0 +1,48 @@
+// Pooling over the valid steps of padded sequences. Nothing here throws; a binding checks its arguments first.
+#pragma once
+
+#include "poolkit/run.h"
+
+namespace poolkit {
+
+// A batch x[n][c][t]. What stands at steps that are not valid changes no result, and its gradient is 0.
+struct Sequences {
+  DType dtype;                     // floating point
+  int64_t batch, channels, steps;  // steps < 2^30
+  const uint8_t* valid;            // [batch][steps], 1 at valid steps, 0 at the others; null where all are valid
+};
+
+// How many elements apart neighbours stand in memory. Channels lie side by side, or the steps of each do (step is 1,
+// which does not matter of one step).
+struct SequenceStrides {
+  int64_t sample, channel, step;
+};
+
+inline bool side_by_side(const Sequences& sequences, const SequenceStrides& strides) {
+  return strides.channel == 1 && (sequences.channels > 1 || strides.step != 1);
+}
+
+// Results and their gradients are [batch][channels]. "Accumulators" are float64 for float64 and float32 for the others.
+
+// Sums, as accumulators; 0 of a sequence without a valid step. The gradient is in the type of x.
+void sequence_sum(const Sequences& sequences, SequenceStrides strides, const void* x, void* sums, Parallel parallel);
+void sequence_sum_backward(const Sequences& sequences, SequenceStrides strides, const void* grad_y, void* grad_x,
+                           Parallel parallel);
+
+// The largest or smallest value, in the type of x, and, if winners is not null, its step: the first of equals, the last
+// NaN. A sequence without a valid step has the value 0 and the winner 0.
+void sequence_extreme(const Sequences& sequences, SequenceStrides strides, bool largest, const void* x, void* y,
+                      int64_t* winners, Parallel parallel);
+void sequence_extreme_backward(const Sequences& sequences, SequenceStrides strides, const void* grad_y,
+                               const int64_t* winners, void* grad_x, Parallel parallel);
+
+// Means, then standard deviations, [batch][2 * channels], as their gradients are: accumulators all. The squares are
+// divided by the number of valid steps, less one (if that leaves any) if unbiased, before eps is added. The gradient
+// lies side by side where x does.
+void sequence_statistics(const Sequences& sequences, SequenceStrides strides, bool unbiased, double eps, const void* x,
+                         void* y, Parallel parallel);
+void sequence_statistics_backward(const Sequences& sequences, SequenceStrides x_strides, SequenceStrides grad_strides,
+                                  bool unbiased, const void* grad_y, const void* x, const void* y, void* grad_x,
+                                  Parallel parallel);
+
+}  // namespace poolkit
