@@ -16,6 +16,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pack_sequence
 
 from poolkit import functional, nn
 from poolkit.errors import ArgumentError
+from poolkit.layers import sequence_ops
 from poolkit.layers.temporal import KINDS
 
 Array = NDArray[np.float64]
@@ -141,6 +142,136 @@ def test_statistics_value_and_gradient(data: st.DataObject) -> None:
     grad = leaf.grad.permute([LAYOUTS[layout].index(axis) for axis in range(3)])
     assert_near(grad, back, 4 * ROUNDING[dtype])
     assert (grad[torch.tensor(~valid[:, None]).expand(grad.shape)] == 0).all()
+
+
+# ------------------------------------------------------------------------------------ kernels and formulas
+
+POOLINGS = {
+    "sum": lambda x, **said: functional.temporal_pool(x, "sum", **said),
+    "mean": lambda x, **said: functional.temporal_pool(x, "mean", **said),
+    "max": lambda x, **said: functional.temporal_pool(x, "max", **said),
+    "min": lambda x, **said: functional.temporal_pool(x, "min", **said),
+    "statistics": functional.statistics_pool,
+    "unbiased": lambda x, **said: functional.statistics_pool(x, unbiased=True, **said),
+}
+# Fewer channels and steps than a vector has lanes, and more; chunks of long sums; blocks of channels.
+SIZES = [(3, 2, 9), (2, 37, 300), (4, 70, 21), (2, 530, 5), (1, 1, 700)]
+every_pooling = pytest.mark.parametrize("pooling", POOLINGS.values(), ids=POOLINGS.keys())
+
+
+def with_gradient(pooling: Any, x: torch.Tensor, **said: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    leaf = x.detach().requires_grad_()
+    y = pooling(leaf, **said)
+    y.backward(torch.linspace(-1, 1, y.numel()).to(y.dtype).reshape(y.shape))
+    assert leaf.grad is not None
+    return y.detach(), leaf.grad
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+@every_pooling
+def test_kernels_say_what_the_formula_says(
+    pooling: Any, dtype: torch.dtype, layout: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number, (batch, channels, length) in enumerate(SIZES):
+        random = np.random.default_rng(number)
+        x = torch.tensor(random.integers(-4, 5, (batch, channels, length)) / 4)  # sums are exact, extremes have ties
+        lengths = torch.tensor(random.integers(0, length + 1, batch))
+        lengths[0] = length
+        holes = torch.tensor(random.random((batch, length)) < 0.5)
+        for said in ({}, {"lengths": lengths}, {"mask": holes}):
+            valid = said.get("mask", torch.arange(length) < lengths[:, None] if said else torch.ones_like(holes))
+            dirty = torch.where(valid[:, None], x, nan).to(dtype).permute(LAYOUTS[layout]).contiguous()
+            apart = torch.full((2 * dirty.shape[0], dirty.shape[1] + 1, 3 * dirty.shape[2]), nan, dtype=dtype)
+            strided = apart[::2, 1:, ::3].copy_(dirty)
+            for view in (dirty, strided):
+                got = with_gradient(pooling, view, **said, layout=layout)
+                with monkeypatch.context() as patch:
+                    patch.setattr(sequence_ops, "HAS_KERNELS", False)
+                    formula = with_gradient(pooling, view, **said, layout=layout)
+                for actual, wanted in zip(got, formula, strict=True):
+                    assert actual.dtype == wanted.dtype == dtype
+                    torch.testing.assert_close(actual, wanted, rtol=4 * ROUNDING[dtype], atol=4 * ROUNDING[dtype])
+
+
+@pytest.mark.parametrize("kind", ["max", "min"])
+def test_the_last_nan_takes_the_gradient(kind: str) -> None:
+    for layout, order in LAYOUTS.items():
+        for length in (3, 40, 300):
+            x = torch.randn(2, 9, length)
+            x[:, ::2, 1], x[:, ::2, length // 2], x[:, 4, length - 1] = nan, nan, nan
+            y, grad = with_gradient(
+                lambda x, **said: functional.temporal_pool(x, kind, **said),
+                x.permute(order).contiguous(),
+                lengths=[length - 1, length - 1],
+                layout=layout,
+            )
+            places = grad.permute([order.index(axis) for axis in range(3)]).abs().argmax(-1)
+            assert y[:, ::2].isnan().all()
+            assert (places[:, ::2] == max(1, length // 2)).all()
+
+
+@every_pooling
+def test_results_do_not_depend_on_threads(pooling: Any) -> None:
+    x, before = torch.randn(7, 300, 200), torch.get_num_threads()
+    results = []
+    for threads in (1, 2, 3):
+        torch.set_num_threads(threads)
+        results.append([with_gradient(pooling, v, lengths=[200, 0, 3, 77, 1, 150, 199]) for v in (x, x.mT.clone().mT)])
+    torch.set_num_threads(before)
+    for other in results[1:]:
+        for first, second in zip(results[0], other, strict=True):
+            assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@every_pooling
+def test_gradients_lie_as_the_input_does(pooling: Any, layout: str) -> None:
+    x = torch.randn(3, 4, 5).permute(LAYOUTS[layout]).contiguous()
+    _, grad = with_gradient(pooling, x, lengths=[1] * x.shape[1 if layout == "time_first" else 0], layout=layout)
+    assert grad.stride() == x.stride()
+
+
+@every_pooling
+def test_compiles_whole_and_differentiates_twice(pooling: Any) -> None:
+    lengths = torch.tensor([9, 0, 4])
+    compiled = torch.compile(lambda x: pooling(x, lengths=lengths), fullgraph=True, backend="aot_eager")
+    for dtype in FLOATS:
+        x = torch.randn(3, 5, 9).to(dtype)
+        for view in (x, x.mT.clone().mT):
+            for actual, expected in zip(
+                with_gradient(compiled, view), with_gradient(pooling, view, lengths=lengths), strict=True
+            ):
+                torch.testing.assert_close(actual, expected)
+    x = torch.randn(3, 5, 9, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: pooling(x, lengths=lengths), x)
+    assert torch.autograd.gradgradcheck(lambda x: pooling(x, lengths=lengths), x)
+    torch.compiler.reset()
+
+
+@pytest.mark.skipif(not sequence_ops.HAS_KERNELS, reason="the compiled kernels are not installed")
+def test_operators_refuse_what_does_not_fit() -> None:
+    kernels, x, valid = torch.ops.poolkit, torch.randn(2, 3, 5), torch.ones(2, 5, dtype=torch.bool)
+    y, winners = kernels.sequence_extreme_winners(x, valid, True)
+    moments = kernels.sequence_statistics(x, valid, False, 1e-5)
+    refused: list[tuple[Any, str]] = [
+        (lambda: kernels.sequence_sum(x[0], None), r"\(N, C, L\)"),
+        (lambda: kernels.sequence_sum(x[..., :0], None), "steps from 1"),
+        (lambda: kernels.sequence_sum(x.long(), None), "floating point"),
+        (lambda: kernels.sequence_sum(x, valid[:1]), "valid must be"),
+        (lambda: kernels.sequence_sum(x, valid.byte()), "valid must be"),
+        (lambda: kernels.sequence_sum_backward(y[0], valid, 5, [0, 1, 2]), r"\(N, C\)"),
+        (lambda: kernels.sequence_sum_backward(y, valid, 5, [1, 0, 2]), "order must be"),
+        (lambda: kernels.sequence_sum_backward(y, valid, 4, [0, 1, 2]), "valid must be"),
+        (lambda: kernels.sequence_extreme_backward(y, winners + 5, valid, 5, [0, 1, 2]), "winners must be"),
+        (lambda: kernels.sequence_extreme_backward(y, winners[:1], valid, 5, [0, 1, 2]), "wrong shape"),
+        (lambda: kernels.sequence_statistics(x, valid, False, 0.0), "eps must be"),
+        (lambda: kernels.sequence_statistics_backward(y, x, moments, valid, False, [0, 1, 2]), "wrong shape"),
+        (lambda: kernels.sequence_statistics_backward(moments, x, moments, valid, False, [0, 2, 1]), "not that of"),
+    ]
+    for call, words in refused:
+        with pytest.raises(RuntimeError, match=words):
+            call()
 
 
 # ------------------------------------------------------------------------------------------ special values

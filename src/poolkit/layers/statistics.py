@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-from poolkit import functional
-from poolkit.layers.base import Layer, check_eps, wide
+from poolkit.layers import sequence_ops
+from poolkit.layers.base import Layer, check_eps
 from poolkit.layers.steps import Lengths, check_layout, read
 
 
@@ -50,17 +49,8 @@ def statistics_pool(
     """
     _check(unbiased, eps)
     sequences = read("statistics_pool", input, lengths, mask, layout)
-    dtype = sequences.values.dtype
-    sequences = sequences._replace(values=wide(sequences.values))
-    count = sequences.valid_count()
-    mean = functional.global_sum_pool1d(sequences.filled(0), keepdim=False) / count
-    centred = sequences._replace(values=sequences.values - mean[..., None])
-    squares = functional.global_sum_pool1d(centred.filled(0).square(), keepdim=False)
-    divisor = count
-    if unbiased:
-        divisor = max(count - 1, 1) if isinstance(count, int) else (count - 1).clamp(min=1)
-    deviation = (squares / divisor + eps).sqrt()
-    return sequences.unbatch(sequences.without_empty(torch.cat((mean, deviation), 1)).to(dtype))
+    result = sequence_ops.statistics(sequences, unbiased, eps)
+    return sequences.unbatch(sequences.without_empty(result).to(sequences.values.dtype))
 
 
 class StatisticsPool(Layer):

@@ -48,6 +48,17 @@ class Sequences(NamedTuple):
             return self.values.shape[2]
         return self.valid.sum(1, keepdim=True).clamp(min=1)
 
+    def first_step(self) -> Tensor:
+        """The first valid step, (N, 1)."""
+        if self.valid is None:
+            return torch.zeros(self.values.shape[0], 1, dtype=torch.int64, device=self.values.device)
+        return self.valid.to(torch.uint8).argmax(1, keepdim=True)
+
+    def pick(self, step: Tensor) -> Tensor:
+        """The values at a step for every channel, (N, C); only they receive a gradient."""
+        batch, channels, _ = self.values.shape
+        return self.values.gather(2, step.expand(batch, channels)[..., None])[..., 0]
+
     def without_empty(self, result: Tensor) -> Tensor:
         """The result (N, ...) with zeros, and no gradient, for sequences without a valid step."""
         if self.valid is None:

@@ -11,57 +11,29 @@ from torch.nn.utils.rnn import PackedSequence
 
 from poolkit import functional
 from poolkit.errors import ArgumentError
+from poolkit.layers import sequence_ops
 from poolkit.layers.base import Layer, check_floating, wide
 from poolkit.layers.steps import Lengths, Sequences, check_layout, read
-
-
-def _sum(sequences: Sequences) -> Tensor:
-    return functional.global_sum_pool1d(wide(sequences.filled(0)), keepdim=False)
 
 
 def _mean(sequences: Sequences) -> Tensor:
     if sequences.valid is None:
         return functional.global_avg_pool1d(sequences.values, keepdim=False)
-    return _sum(sequences) / sequences.valid_count()
+    return sequence_ops.total(sequences) / sequences.valid_count()
 
 
 def _mean_sqrt_len(sequences: Sequences) -> Tensor:
-    count, total = sequences.valid_count(), _sum(sequences)
+    count, total = sequences.valid_count(), sequence_ops.total(sequences)
     return total / (math.sqrt(count) if isinstance(count, int) else count.to(total.dtype).sqrt())
 
 
-def _first_step(sequences: Sequences) -> Tensor:
-    """The first valid step, (N, 1)."""
-    if sequences.valid is None:
-        return torch.zeros(sequences.values.shape[0], 1, dtype=torch.int64, device=sequences.values.device)
-    return sequences.valid.to(torch.uint8).argmax(1, keepdim=True)
-
-
-def _pick(sequences: Sequences, step: Tensor) -> Tensor:
-    """The values at a step for every channel, (N, C); only they receive a gradient."""
-    batch, channels, _ = sequences.values.shape
-    return sequences.values.gather(2, step.expand(batch, channels)[..., None])[..., 0]
-
-
 def _first(sequences: Sequences) -> Tensor:
-    return _pick(sequences, _first_step(sequences))
+    return sequences.pick(sequences.first_step())
 
 
 def _last(sequences: Sequences) -> Tensor:
     backwards = sequences._replace(valid=None if sequences.valid is None else sequences.valid.flip(1))
-    return _pick(sequences, sequences.values.shape[2] - 1 - _first_step(backwards))
-
-
-def _extreme(sequences: Sequences, largest: bool) -> Tensor:
-    pool = functional.adaptive_max_pool1d if largest else functional.adaptive_min_pool1d
-    worst = -math.inf if largest else math.inf
-    _, winner = pool(sequences.filled(worst).detach(), 1, return_indices=True)
-    step = winner[..., 0]
-    if sequences.valid is not None:
-        # A sequence of nothing but the worst value ties with its padding: its first valid step wins.
-        inside = sequences.valid.gather(1, step)
-        step = torch.where(inside, step, _first_step(sequences))
-    return _pick(sequences, step)
+    return sequences.pick(sequences.values.shape[2] - 1 - backwards.first_step())
 
 
 def _weighted(sequences: Sequences, weights: Tensor | None) -> Tensor:
@@ -82,9 +54,9 @@ def _weighted(sequences: Sequences, weights: Tensor | None) -> Tensor:
 
 _KINDS: dict[str, Callable[[Sequences], Tensor]] = {
     "mean": _mean,
-    "max": lambda sequences: _extreme(sequences, largest=True),
-    "min": lambda sequences: _extreme(sequences, largest=False),
-    "sum": _sum,
+    "max": lambda sequences: sequence_ops.extreme(sequences, largest=True),
+    "min": lambda sequences: sequence_ops.extreme(sequences, largest=False),
+    "sum": sequence_ops.total,
     "first": _first,
     "last": _last,
     "mean_sqrt_len": _mean_sqrt_len,
