@@ -119,7 +119,7 @@ POOLKIT_INLINE void reduce_across(const R& r, const SequenceCall& call, const T*
   });
 }
 
-// The same for channels one after the other; steps between that are not valid count as the identity.
+// The same for channels one after the other, without winners; steps between that are not valid count as the identity.
 template <bool all_valid, class R, class Of, class Take>
 POOLKIT_INLINE void reduce_along(const R& r, const SequenceCall& call, const T* x, const Of& of, const Take& take) {
   for (int64_t channel = 0; channel < call.channels; ++channel) {
@@ -128,14 +128,11 @@ POOLKIT_INLINE void reduce_along(const R& r, const SequenceCall& call, const T* 
       using L = decltype(family);
       const int64_t t = call.begin + i;
       auto value = of.template along<L>(load<L>(row + t), channel);
-      auto position = count_up<L>(t);
       if constexpr (!all_valid) {
-        constexpr typename L::Int behind_all = 1 << 30;
         const auto nothing = r.template finish<L>(r.template identity<L>(), typename L::Value{});
         value = where_valid<L>(call.valid + t, value, nothing);
-        position = where_valid<L>(call.valid + t, position, L::splat_index(behind_all));
       }
-      return r.template lift<L>(value, position);
+      return r.template lift<L>(value, typename L::Index{});
     });
     take(One(), channel, state);
   }
@@ -168,19 +165,56 @@ void statistics(const SequenceCall& call, const Statistics& to, double eps, cons
   });
 }
 
+template <class Lanes>
+bool holds_any(const Lanes& mask) {
+  struct Words {
+    uint64_t word[kVectorBytes / 8];
+  };
+  uint64_t all = 0;
+  for (const uint64_t word : bit_cast<Words>(mask).word) all |= word;
+  return all != 0;
+}
+
+// The step of a row that has the largest or smallest of its values, or the last NaN.
+template <bool all_valid>
+POOLKIT_INLINE int64_t winner_along(const SequenceCall& call, const T* row, A best) {
+  if (best != best) {
+    int64_t t = call.end - 1;
+    while (load<One>(row + t) == load<One>(row + t) || !(all_valid || call.valid[t])) --t;
+    return t;
+  }
+  int64_t t = call.begin;
+  for (; t + Many::lanes <= call.end; t += Many::lanes) {
+    auto found = load<Many>(row + t) == Many::splat(best);
+    if constexpr (!all_valid) found = where_valid<Many>(call.valid + t, found, decltype(found){});
+    if (holds_any(found)) break;
+  }
+  while (load<One>(row + t) != best || !(all_valid || call.valid[t])) ++t;
+  return t;
+}
+
 template <class Order>
 void extreme_of(const SequenceCall& call, const T* x, T* y, int64_t* winners) {
-  if (winners == nullptr) {
-    return reduce<Extreme<T, Order, false>>(call, x, Itself(), [&](auto family, int64_t channel, auto state) {
-      store<decltype(family)>(y + channel, state.value);
+  if (winners != nullptr && call.side_by_side) {
+    const Extreme<T, Order, true> reducer{Problem()};
+    return reduce_across(reducer, call, x, Itself(), [&](auto family, int64_t channel, auto state) {
+      using L = decltype(family);
+      store<L>(y + channel, state.value);
+      typename L::Int steps[L::lanes];
+      store_bits(steps, state.offset);
+      for (int i = 0; i < L::lanes; ++i) winners[channel + i] = steps[i];
     });
   }
-  reduce<Extreme<T, Order, true>>(call, x, Itself(), [&](auto family, int64_t channel, auto state) {
+  // Of a row in the cache, finding the winner by its value takes less than keeping it.
+  reduce<Extreme<T, Order, false>>(call, x, Itself(), [&](auto family, int64_t channel, auto state) {
     using L = decltype(family);
     store<L>(y + channel, state.value);
-    typename L::Int steps[L::lanes];
-    store_bits(steps, state.offset);
-    for (int i = 0; i < L::lanes; ++i) winners[channel + i] = steps[i];
+    if constexpr (L::lanes == 1) {
+      const T* const row = x + channel * call.pitch;
+      if (winners == nullptr) return;
+      winners[channel] = call.valid == nullptr ? winner_along<true>(call, row, state.value)
+                                               : winner_along<false>(call, row, state.value);
+    }
   });
 }
 
@@ -246,9 +280,9 @@ void spread(const SequenceCall& call, const void* grad_y, void* grad_x) {
 void scatter(const SequenceCall& call, const void* grad_y, const int64_t* winners, void* grad_x) {
   T* const to = static_cast<T*>(grad_x);
   const int64_t rows = call.side_by_side ? call.steps : call.channels;
-  for (int64_t row = 0; row < rows; ++row) {
-    clear(to + row * call.pitch, call.side_by_side ? call.channels : call.steps);
-  }
+  const int64_t width = call.side_by_side ? call.channels : call.steps;
+  const int64_t together = call.pitch == width ? rows : 1;
+  for (int64_t row = 0; row < rows; row += together) clear(to + row * call.pitch, together * width);
   if (call.begin == call.end) return;
   for (int64_t channel = 0; channel < call.channels; ++channel) {
     const int64_t cell =
