@@ -33,6 +33,13 @@ class Tap(NamedTuple):
     padded: int  #: how many lie inside the padded input: a ceil-mode overhang never counts
 
 
+class Reach(NamedTuple):
+    """Where one tap of consecutive windows along one axis lies inside the input."""
+
+    outputs: slice  #: of these outputs, counted from the first of them
+    cells: slice  #: these cells, one for each
+
+
 class Axis(NamedTuple):
     """The windows along one axis; ``kernel == 0`` stands for adaptive windows."""
 
@@ -54,6 +61,19 @@ class Axis(NamedTuple):
         inside = min(self.kernel, (self.size - 1 - start) // self.dilation + 1)
         padded = min(self.kernel, (self.size + self.pad_high - 1 - start) // self.dilation + 1)
         return Tap(start + skipped * self.dilation, inside - skipped, padded)
+
+    def reaches(self, first: int, last: int) -> list[Reach]:
+        """The taps of the outputs from `first` to before `last`, where they meet the input; of sliding windows."""
+        start, end = first * self.stride - self.pad_low, (last - 1) * self.stride - self.pad_low
+        taps = range(max(0, -(end // self.dilation)), min(self.kernel, (self.size - 1 - start) // self.dilation + 1))
+        reaches = []
+        for offset in (tap * self.dilation - self.pad_low for tap in taps):
+            low = max(first, -(offset // self.stride))
+            high = min(last, (self.size - 1 - offset) // self.stride + 1)
+            if low < high:
+                cells = slice(low * self.stride + offset, (high - 1) * self.stride + offset + 1, self.stride)
+                reaches.append(Reach(slice(low - first, high - first), cells))
+        return reaches
 
     @property
     def extent(self) -> int:
@@ -402,7 +422,13 @@ def pack(windows: Windows, count: int, divisor: int) -> list[int]:
     return packed
 
 
-#: The same, remembered; symbolic sizes cannot be looked up.
+def unpack(packed: Sequence[int]) -> Windows:
+    """The windows that were packed."""
+    axes = tuple(Axis(*packed[i : i + 7]) for i in range(3, len(packed), 7))
+    return Windows(axes[3 - packed[0] :])
+
+
+#: `pack`, remembered; symbolic sizes cannot be looked up.
 packed_before = functools.lru_cache(maxsize=4096)(pack)
 
 

@@ -54,17 +54,24 @@ def _transformed() -> bool:
     return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
 
 
+def why_formula(x: Tensor) -> str | None:
+    """Why only operations that torch can take apart may see this tensor; None if an operator of poolkit's may."""
+    if _transformed():
+        return "a torch.func or forward-mode transform is active"
+    plain = type(x) in (Tensor, torch.nn.Parameter) or isinstance(x, torch._subclasses.FakeTensor)
+    if not plain and not torch.compiler.is_compiling():
+        return f"the input is a {type(x).__name__}"
+    return None
+
+
 def why_no_kernel(x: Tensor, kernel: str, backward: bool = False) -> str | None:
     """Why this call goes to the reference; None if a kernel runs."""
     if backward and KERNELS[kernel].gradient == "formula":
         return "no kernel computes the gradient of this method"
     if not HAS_KERNELS:
         return "the compiled kernels are not installed (poolkit was built without torch)"
-    if _transformed():
-        return "a torch.func or forward-mode transform is active"
-    plain = type(x) in (Tensor, torch.nn.Parameter) or isinstance(x, torch._subclasses.FakeTensor)
-    if not plain and not torch.compiler.is_compiling():
-        return f"the input is a {type(x).__name__}"
+    if reason := why_formula(x):
+        return reason
     if x.device.type not in ("cpu", "meta"):
         return f"there are no kernels for device {x.device.type!r}"
     if x.layout is not torch.strided:

@@ -60,6 +60,10 @@ class Cells:
             counts = self.mask.sum(-1).double()
         self.count = counts.to(device=x.device, dtype=x.dtype)
 
+    def inside(self, parts: Tensor, rest: float = 0) -> Tensor:
+        """A number for each cell, with `rest` where there is none."""
+        return parts.masked_fill(~self.mask, rest)
+
     def total(self) -> Tensor:
         return self.values.sum(-1)
 

@@ -52,6 +52,11 @@ def check_eps(eps: float) -> None:
         raise ArgumentError(f"eps must be a finite number > 0, but got {eps!r}")
 
 
+def wide_dtype(dtype: torch.dtype) -> torch.dtype:
+    """The type to compute in: half precision is computed in float32."""
+    return torch.promote_types(dtype, torch.float32)
+
+
 def wide(x: Tensor) -> Tensor:
-    """The tensor in the type to compute in: half precision is computed in float32."""
-    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+    """The tensor in the type to compute in."""
+    return x.to(wide_dtype(x.dtype))

@@ -1,19 +1,19 @@
-"""Detail-preserving pooling: means of windows that favour cells far from the window's mean.
-
-Windows are gathered: a call needs as much memory as all windows have cells, several times where they overlap.
-"""
+"""Detail-preserving pooling: means of windows that favour cells far from the window's mean."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from poolkit import geometry
+from poolkit import geometry, ops
 from poolkit.errors import ArgumentError
 from poolkit.geometry import Padding, Size, Windows
-from poolkit.layers.base import Layer, check_eps, check_floating, check_map, wide
+from poolkit.layers import blocks
+from poolkit.layers.base import Layer, check_eps, check_floating, check_map, wide, wide_dtype
+from poolkit.layers.blocks import Block, Part
 from poolkit.layers.convolution import CONVOLUTIONS
 from poolkit.reference import Cells
 
@@ -31,33 +31,174 @@ def _windows(
     return geometry.sliding(rank, tuple(input.shape[-rank:]), kernel_size, stride, padding, 1, ceil_mode)
 
 
+class _Settings(NamedTuple):
+    symmetric: bool
+    eps: float
+    norm: str
+
+
+class _Weighed(NamedTuple):
+    """A number for each cell, and, of the squares, for each window."""
+
+    distance: Tensor
+    squares: Tensor
+    total: Tensor
+    logarithm: Tensor
+    powers: Tensor
+    weights: Tensor
+
+
+def _weigh(cells: Cells, floor: Tensor, exponent: Tensor, guide: Tensor | None, settings: _Settings) -> _Weighed:
+    """How much each cell counts, by how far it lies from the guide or the window's mean."""
+    centre = cells.average() if guide is None else guide.to(cells.values.dtype)
+    distance = cells.values - centre.unsqueeze(-1)
+    if not settings.symmetric:
+        distance = distance.relu()
+    squares = ratio = cells.inside(torch.addcmul(distance.new_tensor(settings.eps), distance, distance))
+    total = squares.sum(-1, keepdim=True)
+    if settings.norm != "none":
+        ratio = squares / (total / cells.count.unsqueeze(-1) if settings.norm == "mean" else total)
+    # Where the divisor is so large that nothing is left of a ratio, its logarithm stays finite.
+    logarithm = cells.inside(ratio, 1).clamp(min=torch.finfo(ratio.dtype).tiny).log()
+    powers = (logarithm * exponent).exp()
+    return _Weighed(distance, squares, total, logarithm, powers, cells.inside(floor + powers))
+
+
+def _scales(values: Tensor, alpha: Tensor, lam: Tensor) -> tuple[Tensor, Tensor]:
+    """The least weight and the exponent, beside the cells of (N, C, *spatial) windows."""
+    shape = (-1, *(1,) * (values.dim() - 2))
+    return alpha.to(values.dtype).exp().view(shape), lam.to(values.dtype).exp().view(shape) / 2
+
+
+def _mean(cells: Cells, alpha: Tensor, lam: Tensor, guide: Tensor | None, settings: _Settings) -> Tensor:
+    weights = _weigh(cells, *_scales(cells.values, alpha, lam), guide, settings).weights
+    return (weights * cells.values).sum(-1) / weights.sum(-1)
+
+
+def _forward(
+    x: Tensor,
+    alpha: Tensor,
+    lam: Tensor,
+    guide: Tensor | None,
+    packed: Sequence[int],
+    symmetric: bool,
+    eps: float,
+    norm: str,
+) -> Tensor:
+    settings = _Settings(symmetric, eps, norm)
+
+    def formula(block: Block, part: Part) -> Tensor:
+        return _mean(block, alpha[part[1]], lam[part[1]], None if guide is None else guide[part], settings)
+
+    return blocks.pool(x, geometry.unpack(packed), formula)
+
+
+def _backward(
+    grad: Tensor,
+    x: Tensor,
+    alpha: Tensor,
+    lam: Tensor,
+    guide: Tensor | None,
+    packed: Sequence[int],
+    symmetric: bool,
+    eps: float,
+    norm: str,
+) -> list[Tensor]:
+    """The gradients of x, alpha, lam, and, where there is one, the guide."""
+    settings = _Settings(symmetric, eps, norm)
+    grad_alpha, grad_lam = (
+        torch.zeros_like(alpha, dtype=wide_dtype(x.dtype)),
+        torch.zeros_like(lam, dtype=wide_dtype(x.dtype)),
+    )
+    grad_guide = None if guide is None else torch.empty_like(guide)
+
+    def gradient(block: Block, part: Part) -> Tensor:
+        channels, values = part[1], block.values
+        floor, exponent = _scales(values, alpha[channels], lam[channels])
+        w = _weigh(block, floor, exponent, None if guide is None else guide[part], settings)
+        total = w.weights.sum(-1, keepdim=True)
+        share = grad[part].unsqueeze(-1) / total
+        y = (w.weights * values).sum(-1, keepdim=True) / total
+        of_weights = block.inside((values - y) * share)
+        of_powers = of_weights * w.powers
+        others = tuple(i for i in range(values.dim()) if i != 1)
+        grad_alpha[channels] += of_weights.sum(others) * floor.flatten()
+        grad_lam[channels] += (of_powers * w.logarithm).sum(others) * exponent.flatten()
+        of_squares = of_powers / w.squares
+        if settings.norm != "none":
+            of_squares -= of_powers.sum(-1, keepdim=True) / w.total
+        of_distance = block.inside(w.distance * of_squares * (2 * exponent))
+        of_centre = of_distance.sum(-1)
+        result = torch.addcmul(of_distance, w.weights, share)
+        if grad_guide is None:
+            return result - (of_centre / block.count).unsqueeze(-1)
+        grad_guide[part] = -of_centre
+        return result
+
+    grad_x = blocks.pull(x, geometry.unpack(packed), gradient)
+    grads = [grad_x, grad_alpha.to(alpha.dtype), grad_lam.to(lam.dtype)]
+    return grads if grad_guide is None else [*grads, grad_guide]
+
+
+_pool = torch.library.custom_op("poolkit::detail_preserving_pool", _forward, mutates_args=())
+_pool_backward = torch.library.custom_op("poolkit::detail_preserving_pool_backward", _backward, mutates_args=())
+
+
+@_pool.register_fake
+def _(x: Tensor, alpha: Tensor, lam: Tensor, guide: Tensor | None, packed: Sequence[int], *settings: Any) -> Tensor:
+    return blocks.like_output(x, packed)
+
+
+@_pool_backward.register_fake
+def _(grad: Tensor, *tensors: Any) -> list[Tensor]:
+    return [torch.empty_like(tensor) for tensor in tensors[:4] if tensor is not None]
+
+
+class _Pool(torch.autograd.Function):
+    """Keeps its inputs, which backward reads again."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, alpha: Tensor, lam: Tensor, guide: Tensor | None, windows: Windows, settings: _Settings
+    ) -> Tensor:
+        ctx.save_for_backward(x, alpha, lam, guide)
+        ctx.windows, ctx.settings = windows, settings
+        return _pool(x, alpha, lam, guide, geometry.pack(windows, 0, 0), *settings)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        [grad] = grads
+        tensors, windows, settings = ctx.saved_tensors, ctx.windows, ctx.settings
+        if torch.is_grad_enabled():
+            results = blocks.differentiated(_gathered, tensors, grad, windows, settings)
+        else:
+            results = _pool_backward(grad, *tensors, geometry.pack(windows, 0, 0), *settings)
+            results = [*results, None][:4]
+        return *results, None, None
+
+
+def _gathered(
+    x: Tensor, alpha: Tensor, lam: Tensor, guide: Tensor | None, windows: Windows, settings: _Settings
+) -> Tensor:
+    """The same by operations that torch can take apart."""
+    return _mean(Cells(wide(x), windows), alpha, lam, guide, settings).to(x.dtype)
+
+
 def _preserve(
-    rank: int,
     input: Tensor,
     alpha: Tensor,
     lam: Tensor,
     guide: Tensor | None,
     windows: Windows,
-    symmetric: bool,
-    eps: float,
-    norm: str,
+    settings: _Settings,
 ) -> Tensor:
     """The mean of each window's cells, weighted by how far they lie from the guide."""
-    cells = Cells(wide(input), windows)
-    values, mask = cells.values, cells.mask
-    centre = cells.average() if guide is None else guide.to(values.dtype)
-    distance = values - centre.unsqueeze(-1)
-    if not symmetric:
-        distance = distance.relu()
-    squares = (distance * distance + eps).masked_fill(~mask, 0)
-    if norm != "none":
-        total = squares.sum(-1, keepdim=True)
-        squares = squares / (total / cells.count.unsqueeze(-1) if norm == "mean" else total)
-    shape = (-1, *(1,) * (rank + 1))
-    exponent = lam.to(values.dtype).exp().view(shape) / 2
-    weights = alpha.to(values.dtype).exp().view(shape) + torch.where(mask, squares, 1).pow(exponent)
-    weights = weights * mask
-    return ((weights * values).sum(-1) / weights.sum(-1)).to(input.dtype)
+    batched = input.dim() == windows.rank + 2
+    if not batched:
+        guide = None if guide is None else guide.unsqueeze(0)
+    call = _gathered if ops.why_formula(input) else _Pool.apply
+    y = call(input if batched else input.unsqueeze(0), alpha, lam, guide, windows, settings)
+    return y if batched else y.squeeze(0)
 
 
 _PRESERVING_DOC = """Means of windows that favour cells far from the window's own mean: details survive.
@@ -107,7 +248,7 @@ def _lite(
     check_eps(eps)
     _check_norm(norm)
     windows = _windows(rank, input, kernel_size, stride, padding, ceil_mode)
-    return _preserve(rank, input, alpha, lam, None, windows, symmetric, eps, norm)
+    return _preserve(input, alpha, lam, None, windows, _Settings(symmetric, eps, norm))
 
 
 def detail_preserving_pool1d(
@@ -215,7 +356,8 @@ class _DetailPreservingPool(Layer):
         check_map(type(self).__name__, input, rank, self.channels)
         windows = _windows(rank, input, self.kernel_size, self.stride, self.padding, False)
         guide = None if self.guide is None else _filtered(rank, self.guide, input, windows)
-        return _preserve(rank, input, self.alpha, self.lam, guide, windows, self.symmetric, self.eps, self.norm)
+        settings = _Settings(self.symmetric, self.eps, self.norm)
+        return _preserve(input, self.alpha, self.lam, guide, windows, settings)
 
 
 def _filtered(rank: int, guide: torch.nn.Module, input: Tensor, windows: Windows) -> Tensor:

@@ -1,21 +1,129 @@
 """Lp and power-average pooling with a learnt exponent.
 
-Windows are gathered: a call needs as much memory as all windows have cells, several times where they overlap. With a
-fixed exponent :class:`poolkit.nn.LPPool2d` and :class:`poolkit.nn.PowerAvgPool2d` do the same in one pass.
+With a fixed exponent :class:`poolkit.nn.LPPool2d` and :class:`poolkit.nn.PowerAvgPool2d` do the same in one pass.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from poolkit import geometry
+from poolkit import geometry, ops
 from poolkit.errors import ArgumentError
-from poolkit.geometry import Padding, Size
-from poolkit.layers.base import Layer, check_map, wide
+from poolkit.geometry import Padding, Size, Windows
+from poolkit.layers import blocks
+from poolkit.layers.base import Layer, check_map, wide, wide_dtype
+from poolkit.layers.blocks import Block, Part
 from poolkit.reference import Cells
+
+
+def _exponents(p: Tensor, part: Part, values: Tensor) -> Tensor:
+    """The exponents of these channels, which may share one, beside the cells of (N, C, *spatial) windows."""
+    channels = p if p.numel() == 1 else p[part[1]]
+    return channels.to(values.dtype).view(-1, *(1,) * (values.dim() - 2))
+
+
+class _Powers(NamedTuple):
+    """A number for each cell, and, from `largest` on, for each window."""
+
+    relative: Tensor
+    logarithm: Tensor
+    powers: Tensor
+    largest: Tensor
+    settled: Tensor
+    total: Tensor
+    spread: Tensor
+    root: Tensor
+
+
+def _powers(block: Block, exponent: Tensor, mean: bool) -> _Powers:
+    """The powers of the magnitudes relative to the window's largest, their sum or mean, and its root."""
+    values = block.values
+    largest = torch.maximum(values.amax(-1, keepdim=True), -values.amin(-1, keepdim=True))
+    # Windows of zeros, or with an infinity or NaN, are their largest magnitude, whatever the exponent.
+    settled = (largest == 0) | ~largest.isfinite()
+    relative = values / torch.where(settled, 1, largest)
+    logarithm = relative.abs().log_()
+    powers = (logarithm * exponent).exp_()
+    total = powers.sum(-1, keepdim=True).masked_fill_(settled, 1)
+    spread = total / block.count.unsqueeze(-1) if mean else total
+    return _Powers(relative, logarithm, powers, largest, settled, total, spread, spread.pow(1 / exponent))
+
+
+def _forward(x: Tensor, p: Tensor, packed: Sequence[int], mean: bool) -> Tensor:
+    def formula(block: Block, part: Part) -> Tensor:
+        w = _powers(block, _exponents(p, part, block.values), mean)
+        return torch.where(w.settled, w.largest, w.root * w.largest).squeeze(-1)
+
+    return blocks.pool(x, geometry.unpack(packed), formula)
+
+
+def _backward(grad: Tensor, x: Tensor, p: Tensor, packed: Sequence[int], mean: bool) -> list[Tensor]:
+    """The gradients of x and p."""
+    grad_p = torch.zeros(x.shape[1], dtype=wide_dtype(x.dtype), device=x.device)
+
+    def gradient(block: Block, part: Part) -> Tensor:
+        exponent = _exponents(p, part, block.values)
+        w = _powers(block, exponent, mean)
+        g = grad[part].unsqueeze(-1)
+        share = g * w.root / w.total
+        # The logarithm of 0 meets the power 0.
+        entropy = w.logarithm.clamp_(min=torch.finfo(g.dtype).min).mul_(w.powers).sum(-1, keepdim=True)
+        of_exponent = share * w.largest * (entropy - w.total * w.spread.log() / exponent) / exponent
+        grad_p[part[1]] += of_exponent.masked_fill_(w.settled, 0).sum((0, *range(2, g.dim())))
+        result = (w.powers / w.relative).mul_(share).masked_fill_(block.values == 0, 0)
+        if w.settled.any():
+            top = (block.values.abs() == w.largest).to(g.dtype)
+            limit = g * block.values.sign() * (top / top.sum(-1, keepdim=True))
+            result = torch.where(w.settled, limit, result)
+        return result
+
+    grad_x = blocks.pull(x, geometry.unpack(packed), gradient)
+    return [grad_x, grad_p.sum_to_size(p.shape).to(p.dtype)]
+
+
+_pool = torch.library.custom_op("poolkit::learnt_power_pool", _forward, mutates_args=())
+_pool_backward = torch.library.custom_op("poolkit::learnt_power_pool_backward", _backward, mutates_args=())
+
+
+@_pool.register_fake
+def _(x: Tensor, p: Tensor, packed: Sequence[int], mean: bool) -> Tensor:
+    return blocks.like_output(x, packed)
+
+
+@_pool_backward.register_fake
+def _(grad: Tensor, x: Tensor, p: Tensor, packed: Sequence[int], mean: bool) -> list[Tensor]:
+    return [torch.empty_like(x), torch.empty_like(p)]
+
+
+class _Pool(torch.autograd.Function):
+    """Keeps its inputs, which backward reads again."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, p: Tensor, windows: Windows, mean: bool) -> Tensor:
+        ctx.save_for_backward(x, p)
+        ctx.windows, ctx.mean = windows, mean
+        return _pool(x, p, geometry.pack(windows, 0, 0), mean)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        [grad] = grads
+        tensors, windows, mean = ctx.saved_tensors, ctx.windows, ctx.mean
+        if torch.is_grad_enabled():
+            results = blocks.differentiated(_gathered, tensors, grad, windows, mean)
+        else:
+            results = _pool_backward(grad, *tensors, geometry.pack(windows, 0, 0), mean)
+        return *results, None, None
+
+
+def _gathered(x: Tensor, p: Tensor, windows: Windows, mean: bool) -> Tensor:
+    """The same by operations that torch can take apart."""
+    cells = Cells(wide(x), windows)
+    return cells.norm(_exponents(p, (slice(None),) * 2, cells.values), mean).to(x.dtype)
 
 
 class _LearntPower(Layer):
@@ -70,9 +178,11 @@ class _LearntPower(Layer):
         check_map(type(self).__name__, input, rank, self.channels)
         size = tuple(input.shape[-rank:])
         windows = geometry.sliding(rank, size, self.kernel_size, self.stride, self.padding, 1, self.ceil_mode)
-        cells = Cells(wide(input), windows)
-        exponents = self.norm_type.to(cells.values.dtype).view(-1, *(1,) * (rank + 1))
-        return cells.norm(exponents, self._mean).to(input.dtype)
+        batched = input.dim() == rank + 2
+        x = input if batched else input.unsqueeze(0)
+        call = _gathered if ops.why_formula(input) else _Pool.apply
+        y = call(x, self.norm_type, windows, self._mean)
+        return y if batched else y.squeeze(0)
 
 
 class _LearntLP(_LearntPower):
