@@ -7,10 +7,6 @@
 #include <torch/headeronly/core/ScalarType.h>
 #include <torch/headeronly/util/Exception.h>
 
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
-
 #include <cmath>
 #include <cstdint>
 #include <optional>
@@ -19,9 +15,11 @@
 #include <vector>
 
 #include "poolkit/run.h"
+#include "torch_memory.h"
 
 namespace {
 
+using poolkit::kTorchThreads;
 using torch::headeronly::MemoryFormat;
 using torch::headeronly::ScalarType;
 using torch::stable::Tensor;
@@ -48,11 +46,6 @@ struct torch::stable::detail::ToImpl<MethodName> {
 };
 
 namespace {
-
-const poolkit::Parallel kTorchThreads = {
-    [](int64_t size, int64_t grain, void (*body)(const void*, int64_t, int64_t), const void* context) {
-      torch::stable::parallel_for(0, size, grain, [=](int64_t begin, int64_t end) { body(context, begin, end); });
-    }};
 
 poolkit::DType dtype_of(ScalarType dtype) {
   using poolkit::DType;
@@ -155,23 +148,8 @@ struct Geometry {
   }
 };
 
-// Fresh memory comes page by page at its first touch, which takes longer than the pooling; in huge pages it comes
-// 512 times faster. Where the memory has been touched before, this does nothing.
-void advise_huge_pages([[maybe_unused]] void* data, [[maybe_unused]] size_t bytes) {
-#if defined(__linux__) && defined(MADV_HUGEPAGE)
-  constexpr size_t kHuge = size_t{2} << 20;
-  if (bytes < 2 * kHuge) return;
-  const auto begin = (reinterpret_cast<uintptr_t>(data) + kHuge - 1) / kHuge * kHuge;
-  const auto end = (reinterpret_cast<uintptr_t>(data) + bytes) / kHuge * kHuge;
-  madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);  // advice: no harm if it is not taken
-#endif
-}
-
 Tensor allocate(const std::vector<int64_t>& sizes, ScalarType dtype, bool channels_last, int rank) {
-  Tensor fresh =
-      torch::stable::empty(sizes, dtype, std::nullopt, std::nullopt, std::nullopt, format_of(channels_last, rank));
-  advise_huge_pages(fresh.data_ptr(), size_t(fresh.numel()) * fresh.element_size());
-  return fresh;
+  return poolkit::allocate(sizes, dtype, format_of(channels_last, rank));
 }
 
 ScalarType winner_type(int bytes) {
@@ -245,6 +223,47 @@ Tensor pool_backward(Tensor grad, std::optional<Tensor> x, std::optional<Tensor>
   Tensor grad_x = allocate(sizes, floating, channels_last, rank);
   poolkit::backward(problem, grad_y.data_ptr(), x_data, y_data, winner_data, grad_x.data_ptr(), kTorchThreads);
   return grad_x;
+}
+
+// Means weighted by the exponentials of logits: the method "soft" with these in place of x's own.
+const std::vector<double> kByLogits = {1, 0};
+
+void check_logits(const Tensor& x, const Tensor& logits) {
+  STD_TORCH_CHECK(logits.is_cpu() && logits.scalar_type() == x.scalar_type() && logits.sizes().vec() == x.sizes().vec(),
+                  "poolkit: logits must be a CPU tensor with the input's shape and dtype");
+}
+
+Tensor pool_by_logits(Tensor input, Tensor logits, std::vector<int64_t> packed) {
+  const Geometry geometry(std::move(packed));
+  geometry.check(input, false);
+  check_logits(input, logits);
+  const int rank = geometry.rank;
+  const bool channels_last = suggests_channels_last(input, rank);
+  const Tensor x = dense(input, channels_last, rank), scores = dense(logits, channels_last, rank);
+  const auto problem = geometry.problem(poolkit::find_method("soft"), dtype_of(x), x, channels_last, kByLogits);
+  Tensor y = allocate(geometry.sizes(x, true), x.scalar_type(), channels_last, rank);
+  poolkit::forward(problem, x.data_ptr(), y.data_ptr(), nullptr, kTorchThreads, 0, scores.data_ptr());
+  return y;
+}
+
+std::tuple<Tensor, Tensor> pool_by_logits_backward(Tensor grad, Tensor input, Tensor logits,
+                                                   std::vector<int64_t> packed, bool channels_last) {
+  const Geometry geometry(std::move(packed));
+  geometry.check(grad, true);
+  const int rank = geometry.rank;
+  const auto sizes = geometry.sizes(grad, false);
+  check_logits(input, logits);
+  STD_TORCH_CHECK(input.is_cpu() && input.sizes().vec() == sizes && input.scalar_type() == grad.scalar_type(),
+                  "poolkit: the input does not fit its gradient");
+  channels_last = channels_last && rank > 1 && grad.dim() == rank + 2;
+  const Tensor grad_y = dense(grad, channels_last, rank);
+  const Tensor x = dense(input, channels_last, rank), scores = dense(logits, channels_last, rank);
+  const auto problem = geometry.problem(poolkit::find_method("soft"), dtype_of(x), grad, channels_last, kByLogits);
+  Tensor grad_x = allocate(sizes, x.scalar_type(), channels_last, rank);
+  Tensor grad_logits = allocate(sizes, x.scalar_type(), channels_last, rank);
+  poolkit::backward(problem, grad_y.data_ptr(), x.data_ptr(), nullptr, nullptr, grad_x.data_ptr(), kTorchThreads,
+                    scores.data_ptr(), grad_logits.data_ptr());
+  return {grad_x, grad_logits};
 }
 
 Tensor winner_indices(Tensor input, std::vector<int64_t> packed) {
@@ -464,6 +483,10 @@ STABLE_TORCH_LIBRARY(poolkit, m) {
   m.def(
       "pool_backward(Tensor grad, Tensor? x, Tensor? y, Tensor? winners, str method, int[] windows, float[] params, "
       "bool channels_last) -> Tensor");
+  m.def("pool_by_logits(Tensor x, Tensor logits, int[] windows) -> Tensor");
+  m.def(
+      "pool_by_logits_backward(Tensor grad, Tensor x, Tensor logits, int[] windows, bool channels_last) -> (Tensor, "
+      "Tensor)");
   m.def("winner_indices(Tensor winners, int[] windows) -> Tensor");
   m.def("max_unpool(Tensor x, Tensor indices, int[] output_size) -> Tensor");
   m.def("max_unpool_backward(Tensor grad, Tensor indices, int rank) -> Tensor");
@@ -487,6 +510,8 @@ STABLE_TORCH_LIBRARY_IMPL(poolkit, CPU, m) {
   m.impl("pool", TORCH_BOX(&pool));
   m.impl("pool_winners", TORCH_BOX(&pool_winners));
   m.impl("pool_backward", TORCH_BOX(&pool_backward));
+  m.impl("pool_by_logits", TORCH_BOX(&pool_by_logits));
+  m.impl("pool_by_logits_backward", TORCH_BOX(&pool_by_logits_backward));
   m.impl("winner_indices", TORCH_BOX(&winner_indices));
   m.impl("max_unpool", TORCH_BOX(&max_unpool));
   m.impl("max_unpool_backward", TORCH_BOX(&max_unpool_backward));

@@ -114,14 +114,21 @@ std::atomic<int>& chosen() {
 const Isa& active() { return isas().list[chosen().load(std::memory_order_relaxed)]; }
 const Kernels& kernels_for(DType dtype) { return *active().kernels(dtype); }
 
+// The sanitizer is to see what lies beyond the scratch that a call asked for.
+#if defined(__SANITIZE_ADDRESS__)
+constexpr bool kExactScratch = true;
+#else
+constexpr bool kExactScratch = false;
+#endif
+
 // Scratch of a worker thread: grows, and is kept for the next call.
 class Scratch {
  public:
   ~Scratch() { std::free(memory_); }
   void* at_least(int64_t bytes) {
-    if (bytes > size_) {
+    if (bytes > size_ || kExactScratch) {
       std::free(memory_);
-      size_ = (bytes + bytes / 2 + 63) / 64 * 64;
+      size_ = ((kExactScratch ? bytes : bytes + bytes / 2) + 63) / 64 * 64;
       memory_ = std::aligned_alloc(64, static_cast<size_t>(size_));
       if (memory_ == nullptr) {
         std::fprintf(stderr, "poolkit: out of memory (%lld bytes of scratch)\n", static_cast<long long>(size_));
@@ -141,7 +148,10 @@ void* scratch_for(const Plan& plan) {
   thread_local Scratch scratch;
   const MethodInfo& method = methods[plan.problem.method];
   int64_t bytes = plan.scratch_bytes;
-  if (method.selects) bytes = std::max(bytes, window_scratch(plan) + (method.shares ? share_scratch(plan) : 0));
+  if (method.selects) {
+    const int64_t sums = method.shares ? share_scratch(plan, method.logits) : 0;
+    bytes = std::max(bytes, window_scratch(plan, method.logits) + sums);
+  }
   return scratch.at_least(bytes);
 }
 
@@ -200,7 +210,8 @@ const char* walker_name(BackwardWalker walker) {
   switch (walker) {
     case BackwardWalker::sum: return "forward of the gradients";
     case BackwardWalker::spread: return "forward of the divided gradients";
-    case BackwardWalker::shares: return "whole windows";
+    case BackwardWalker::shares:
+    case BackwardWalker::weighted_shares: return "whole windows";
     case BackwardWalker::expand: return "expand";
     case BackwardWalker::scatter: return "scatter";
     default: return "gather";
@@ -229,6 +240,7 @@ int method_count() { return kMethods; }
 const char* method_name(int method) { return methods[method].name; }
 int needs(int method) { return methods[method].needs; }
 bool has_winners(int method) { return (needs(method) & kNeedsWinners) != 0; }
+bool takes_logits(int method) { return methods[method].logits; }
 bool has_gradient(int method) { return !methods[method].selects || methods[method].shares || has_winners(method); }
 
 Problem make_problem(int method, DType dtype, int64_t outer, int64_t inner, const int64_t* windows,
@@ -249,7 +261,7 @@ Problem make_problem(int method, DType dtype, int64_t outer, int64_t inner, cons
 }
 
 const char* refusal(const Problem& p) {
-  if (kernels_for(p.dtype).forward(p.method, false) == nullptr) return "no kernel for this method and dtype";
+  if (kernels_for(p.dtype).forward(p.method, Extra::none) == nullptr) return "no kernel for this method and dtype";
   for (const Axis& a : p.axis) {
     if (a.in < 0 || a.out < 0 || a.kernel < 0 || a.stride < 1 || a.dilation < 1) return "malformed windows";
     if (a.in == 0 && a.out > 0) return "windows over an empty axis";
@@ -269,37 +281,42 @@ const char* refusal(const Problem& p) {
 
 int winner_bytes(const Problem& p) { return plan_for(p).winner_bytes; }
 
-void forward(const Problem& p, const void* x, void* y, void* winners, Parallel parallel, uint64_t seed) {
+void forward(const Problem& p, const void* x, void* y, void* winners, Parallel parallel, uint64_t seed,
+             const void* logits) {
   if (is_empty(p)) return;
   const Plan& plan = plan_for(p);
   int64_t cells = p.outer * p.inner, outputs = 1;
   for (const Axis& a : p.axis) cells *= a.in, outputs *= a.out;
   const char* x_end = static_cast<const char*>(x) + cells * size_of(p.dtype);
-  const ForwardCall call{&plan, x, y, winners, x_end, seed, p.inner, outputs};
-  run(Job<ForwardCall>{call, kernels_for(p.dtype).forward(p.method, winners != nullptr)}, plan.forward, parallel);
+  const ForwardCall call{&plan, x, y, winners, x_end, seed, p.inner, outputs, logits};
+  const Extra extra = logits != nullptr ? Extra::logits : winners != nullptr ? Extra::winners : Extra::none;
+  run(Job<ForwardCall>{call, kernels_for(p.dtype).forward(p.method, extra)}, plan.forward, parallel);
 }
 
 void backward(const Problem& p, const void* grad_y, const void* x, const void* y, const void* winners, void* grad_x,
-              Parallel parallel) {
+              Parallel parallel, const void* logits, void* grad_logits) {
   int64_t cells = p.outer * p.inner;
   for (const Axis& a : p.axis) cells *= a.in;
   if (cells == 0) return;
   if (is_empty(p)) {
     std::memset(grad_x, 0, static_cast<size_t>(cells * size_of(p.dtype)));
+    if (grad_logits != nullptr) std::memset(grad_logits, 0, static_cast<size_t>(cells * size_of(p.dtype)));
     return;
   }
   Problem adjoint;
-  const BackwardWalker walker = backward_walker(p, &adjoint);
+  BackwardWalker walker = backward_walker(p, &adjoint);
+  if (logits != nullptr) walker = BackwardWalker::weighted_shares;
   if (walker == BackwardWalker::sum) return forward(adjoint, grad_y, grad_x, nullptr, parallel);
   const Plan& plan = plan_for(p);
   const void* x_end = x == nullptr ? nullptr : static_cast<const char*>(x) + cells * size_of(p.dtype);
-  BackwardCall call{&plan, grad_y, x, y, winners, grad_x, x_end, nullptr};
+  BackwardCall call{&plan, grad_y, x, y, winners, grad_x, x_end, nullptr, logits, grad_logits};
   if (walker == BackwardWalker::spread) call.adjoint = &plan_for(adjoint);
-  const Tiling& tiling = walker == BackwardWalker::expand    ? plan.expand
-                         : walker == BackwardWalker::scatter ? plan.scatter
-                         : walker == BackwardWalker::shares  ? plan.scatter
-                         : walker == BackwardWalker::spread  ? call.adjoint->forward
-                                                             : plan.backward;
+  const Tiling& tiling = walker == BackwardWalker::expand            ? plan.expand
+                         : walker == BackwardWalker::scatter         ? plan.scatter
+                         : walker == BackwardWalker::shares          ? plan.scatter
+                         : walker == BackwardWalker::weighted_shares ? plan.scatter
+                         : walker == BackwardWalker::spread          ? call.adjoint->forward
+                                                                     : plan.backward;
   run(Job<BackwardCall>{call, kernels_for(p.dtype).backward(p.method, walker)}, tiling, parallel);
 }
 
@@ -322,8 +339,12 @@ void explain(const Problem& p, bool with_winners, char* text, size_t size) {
   const Plan& plan = plan_for(p);
   const AxisPlan& w = plan.width;
   const bool selects = methods[p.method].selects;
+  const bool abreast = plan.maps_abreast && kernels_for(p.dtype).goes_abreast(p.method, with_winners);
+  const bool planes = selects && plan.abreast;
   const char* vertical = selects ? "whole windows" : plan.runs ? "none" : plan.slides ? "shared rows" : "rows";
-  const char* horizontal = selects                  ? "whole windows"
+  const char* horizontal = planes                   ? "whole planes abreast"
+                           : selects                ? "whole windows"
+                           : abreast                ? "maps abreast"
                            : plan.runs              ? "whole planes"
                            : w.trivial              ? "none"
                            : plan.doubles           ? "shared taps"

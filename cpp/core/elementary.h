@@ -1,6 +1,6 @@
-// Powers and exponentials of lanes. Those of floats are computed in double lanes, whose errors (below 2^-38) vanish
-// when the result is rounded: within 0.51 units in the last place, the same bits on every instruction set. Polynomials
-// are minimax fits. Those of doubles come from the C library.
+// Powers and exponentials of lanes, the same bits on every instruction set; polynomials are minimax fits. Powers of
+// floats are computed in double lanes, whose errors (below 2^-38) vanish when the result is rounded: within 0.51 units
+// in the last place. Those of doubles come from the C library.
 #pragma once
 
 #include "simd.h"
@@ -63,29 +63,45 @@ struct DoubleLanes {
   static Value power(Value x, double exponent) { return bounded_exp(log(x) * splat(exponent)); }
 };
 
-// e^x; NaN stays NaN.
+// e^x = 2^n (1 + r + r^2 q(r)) in lanes of the numbers' own type.
+template <class A>
+struct ExpOf;
+
+template <>
+struct ExpOf<float> {
+  static constexpr int kDigits = 23;
+  static constexpr float lowest = -87, log2_e = 1.44269504f, rounder = 0x1.8p23f;
+  static constexpr float ln2_high = 0.693359375f, ln2_low = -2.12194440e-4f;
+  static constexpr float q[] = {0.00138145402f, 0.00836874511f, 0.0416683908f, 0.166665204f, 0.499999934f};
+};
+
+template <>
+struct ExpOf<double> {
+  static constexpr int kDigits = 52;
+  static constexpr double lowest = -708, log2_e = 0x1.71547652b82fep+0, rounder = 0x1.8p52;
+  static constexpr double ln2_high = 0x1.62e42fee00000p-1, ln2_low = 0x1.a39ef35793c76p-33;
+  static constexpr double q[] = {2.5000018833187373e-8, 2.76303062503e-7,       2.7557586803895325e-6,
+                                 2.4801492949633869e-5, 0.00019841269505773775, 0.0013888888943759965,
+                                 0.0083333333334949773, 0.041666666666529728,   0.16666666666666412,
+                                 0.50000000000000107};
+};
+
+// e^x for x <= 0, within 2 units in the last place; 0 where that is all but the smallest numbers. NaN may give
+// anything.
 template <class L>
 POOLKIT_INLINE typename L::Value exponential(typename L::Value x) {
-  if constexpr (kSame<typename L::Scalar, double>) {
-    return each_lane<L>(x, [](double v) { return __builtin_exp(v); });
-  } else if constexpr (L::lanes == 1) {
-    using Two = typename VectorOf<float, 8>::type;
-    using D = DoubleLanes<16>;
-    if (x != x) return x;
-    return __builtin_convertvector(D::bounded_exp(D::splat(x)), Two)[0];
-  } else {
-    constexpr int half_bytes = sizeof(x) / 2;
-    using Half = typename VectorOf<float, half_bytes>::type;
-    using D = DoubleLanes<sizeof(x)>;
-    Half halves[2];
-    __builtin_memcpy(halves, &x, sizeof(x));
-    for (Half& half : halves) {
-      half = __builtin_convertvector(D::bounded_exp(__builtin_convertvector(half, typename D::Value)), Half);
-    }
-    typename L::Value result;
-    __builtin_memcpy(&result, halves, sizeof(x));
-    return x != x ? x : result;
-  }
+  using V = typename L::Value;
+  using Exp = ExpOf<typename L::Scalar>;
+  using Bits = typename UnsignedLanes<L>::type;
+  const V shifted = x * L::splat(Exp::log2_e) + L::splat(Exp::rounder);  // rounds to an integer, in the low bits
+  const V n = shifted - L::splat(Exp::rounder);
+  const V r = (x - n * L::splat(Exp::ln2_high)) - n * L::splat(Exp::ln2_low);
+  V q = L::splat(Exp::q[0]);
+#pragma GCC unroll 16
+  for (size_t i = 1; i < sizeof(Exp::q) / sizeof(Exp::q[0]); ++i) q = q * r + L::splat(Exp::q[i]);
+  const V mantissa = (q * (r * r) + r) + L::splat(1);
+  const V power = bit_cast<V>((bit_cast<Bits>(shifted) << Exp::kDigits) + bit_cast<Bits>(L::splat(1)));
+  return x < L::splat(Exp::lowest) ? V{} : mantissa * power;
 }
 
 // x^p of magnitudes; NaN stays NaN.

@@ -24,9 +24,10 @@ using T = StorageOf<DType::POOLKIT_DTYPE>::type;
 template <class Method>
 constexpr bool kHasWinners = (Method::kNeeds & kNeedsWinners) != 0;
 
-template <class Method, bool with_winners>
+// The second argument of a method's reducer says whether it keeps winners or, where it takes logits, reads these.
+template <class Method, bool extra>
 ForwardKernel forward_of() {
-  using R = typename Method::template Reducer<T, with_winners>;
+  using R = typename Method::template Reducer<T, extra>;
   if constexpr (!R::kSupported) {
     return nullptr;
   } else if constexpr (kSelects<R>) {
@@ -34,6 +35,13 @@ ForwardKernel forward_of() {
   } else {
     return run_forward<T, R>;
   }
+}
+
+template <class Method, bool with_winners>
+bool goes_abreast_of() {
+  using R = typename Method::template Reducer<T, with_winners>;
+  if constexpr (R::kSupported && !kSelects<R>) return kGoesAbreast<R>;
+  return false;
 }
 
 template <class R, int needs>
@@ -52,6 +60,10 @@ BackwardKernel backward_of(BackwardWalker walker) {
     if constexpr (kHasWinners<Method>) {
       return backward_of<Max>(walker);
     } else if constexpr (kShares<R>) {
+      if (walker == BackwardWalker::weighted_shares) {
+        if constexpr (kTakesLogits<Method>) return run_shares<T, typename Method::template Reducer<T, true>>;
+        return nullptr;
+      }
       return run_shares<T, typename Method::template Reducer<T, false>>;
     } else {
       return nullptr;
@@ -73,13 +85,13 @@ enum MethodIndex : int {
 #undef POOLKIT_INDEX
 };
 
-ForwardKernel forward(int method, bool with_winners) {
+ForwardKernel forward(int method, Extra extra) {
   switch (method) {
-#define POOLKIT_FORWARD(name, Method)                      \
-  case k_##name:                                           \
-    if constexpr (kHasWinners<Method>) {                   \
-      if (with_winners) return forward_of<Method, true>(); \
-    }                                                      \
+#define POOLKIT_FORWARD(name, Method)                              \
+  case k_##name:                                                   \
+    if constexpr (kHasWinners<Method> || kTakesLogits<Method>) {   \
+      if (extra != Extra::none) return forward_of<Method, true>(); \
+    }                                                              \
     return forward_of<Method, false>();
     POOLKIT_REDUCERS(POOLKIT_FORWARD)
 #undef POOLKIT_FORWARD
@@ -97,9 +109,23 @@ BackwardKernel backward(int method, BackwardWalker walker) {
   }
 }
 
+bool goes_abreast(int method, bool with_winners) {
+  switch (method) {
+#define POOLKIT_ABREAST(name, Method)                           \
+  case k_##name:                                                \
+    if constexpr (kHasWinners<Method>) {                        \
+      if (with_winners) return goes_abreast_of<Method, true>(); \
+    }                                                           \
+    return goes_abreast_of<Method, false>();
+    POOLKIT_REDUCERS(POOLKIT_ABREAST)
+#undef POOLKIT_ABREAST
+    default: return false;
+  }
+}
+
 }  // namespace
 
 extern const Kernels POOLKIT_KERNELS(POOLKIT_DTYPE);
-const Kernels POOLKIT_KERNELS(POOLKIT_DTYPE) = {forward, backward};
+const Kernels POOLKIT_KERNELS(POOLKIT_DTYPE) = {forward, backward, goes_abreast};
 
 }  // namespace poolkit::POOLKIT_ISA_NAMESPACE

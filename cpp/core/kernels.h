@@ -15,6 +15,7 @@ struct ForwardCall {
   // Where outputs draw: the key, and the array's channels and outputs of a plane before it was simplified.
   uint64_t seed;
   int64_t channels, cells;
+  const void* logits = nullptr;  // of x's shape, where the method weighs by them
 };
 
 struct BackwardCall {
@@ -23,16 +24,22 @@ struct BackwardCall {
   void* grad_x;
   const void* x_end;    // of x, as in the forward direction
   const Plan* adjoint;  // of the sum of the gradients around each input, for `spread`
+  const void* logits = nullptr;
+  void* grad_logits = nullptr;
 };
 
 // Runs the units [begin, end) of the plan's tiling; scratch has plan->scratch_bytes, 64-byte aligned.
 using ForwardKernel = void (*)(const ForwardCall& call, int64_t begin, int64_t end, void* scratch);
 using BackwardKernel = void (*)(const BackwardCall& call, int64_t begin, int64_t end, void* scratch);
 
+// What a forward kernel does beside its results: it keeps winners, or reads logits.
+enum class Extra : int { none, winners, logits };
+
 // The kernels of one instruction set for one storage type; null where a method has none.
 struct Kernels {
-  ForwardKernel (*forward)(int method, bool with_winners);
+  ForwardKernel (*forward)(int method, Extra extra);
   BackwardKernel (*backward)(int method, BackwardWalker walker);
+  bool (*goes_abreast)(int method, bool with_winners);  // forward, where the plan says so
 };
 
 // The storage types. Each has an object of its own for each instruction set; bool is stored as u8.
@@ -46,7 +53,8 @@ struct MethodInfo {
   bool scatters;  // each output hands its gradient to one winner
   bool linear;    // the gradient is a weight of the window alone
   bool selects;   // it looks at all cells of a window at once
-  bool shares;    // and shares the gradient among them
+  bool shares;    // and shares the gradient among them,
+  bool logits;    // by weights that may be given
 };
 
 extern const MethodInfo methods[];

@@ -12,7 +12,8 @@ const MethodInfo methods[] = {
    traits::Method::kScatters,                               \
    traits::Method::Reducer<float, false>::kLinear,          \
    traits::kSelects<traits::Method::Reducer<float, false>>, \
-   traits::kShares<traits::Method::Reducer<float, false>>},
+   traits::kShares<traits::Method::Reducer<float, false>>,  \
+   traits::kTakesLogits<traits::Method>},
     POOLKIT_REDUCERS(POOLKIT_INFO)
 #undef POOLKIT_INFO
 };

@@ -174,6 +174,12 @@ void plan_picks(Plan& plan, int32_t* picks) {
 
 constexpr int64_t kShareRows = 10, kShareTaps = 5;  // from here on, sharing the parts of windows pays
 
+constexpr int64_t kShortRow = 24;        // longer rows fill vectors well enough
+constexpr int64_t kAbreastTaps = 5;      // more taps are shared instead
+constexpr int64_t kAbreastMaps = 8;      // fewer leave lanes idle
+constexpr int64_t kMostLanes = 16;       // of four bytes or more
+constexpr int64_t kAbreastCells = 1024;  // a plane's cells in each lane of 64 bytes still fit the nearest caches
+
 constexpr int64_t kGatherCovers = 32;  // up to here, gathering winners is faster than scattering
 
 // Lanes, so that what follows them in scratch stands on whole words.
@@ -186,6 +192,7 @@ void plan_forward(Plan& plan) {
   const int64_t effective = (w.kernel - 1) * w.dilation + 1;
   plan.runs = p.inner == 1 && d.trivial && h.trivial && w.out == 1 && w.base[0] == 0 && w.first[0] == 0 &&
               w.last[0] == w.in && w.dilation == 1;
+  plan.abreast = plan.runs && w.in <= kAbreastCells;
   plan.slides = d.kernel == 1 && h.regular && h.stride == 1 && h.dilation == 1 && h.kernel >= kShareRows &&
                 (w.trivial || w.regular);
   plan.doubles = w.regular && !w.trivial && w.kernel >= kShareTaps && 2 * w.stride <= w.kernel;
@@ -215,6 +222,42 @@ void plan_forward(Plan& plan) {
     plan.line = direct ? 0 : w.in * p.inner;
   }
   plan.lines = std::clamp<int64_t>(kTileLanes / std::max<int64_t>(1, plan.line), 1, plan.forward.rows);
+}
+
+// Small maps side by side: windows whose every step reads few cells, and rows too short for lanes along the width.
+void plan_abreast(Plan& plan) {
+  const Problem& p = plan.problem;
+  const AxisPlan &d = plan.depth, &h = plan.height, &w = plan.width;
+  plan.maps_abreast = p.inner == 1 && !w.trivial && w.out > 1 && w.in <= kShortRow && w.kernel <= kAbreastTaps &&
+                      d.kernel * h.kernel <= 2 * kAbreastTaps && p.outer >= kAbreastMaps && plan.forward.blocks == 1 &&
+                      plan.forward.tiles == 1;
+  if (!plan.maps_abreast) return;
+  const int64_t cells_of_row = w.in * d.kernel * h.stride + 2 * w.out;
+  plan.abreast_rows = std::clamp<int64_t>(kAbreastCells / 2 / cells_of_row, 1, h.out);
+  const auto top = [&](int64_t o) { return h.base[o] + h.first[o] * h.dilation; };
+  const auto bottom = [&](int64_t o) { return h.base[o] + (h.last[o] - 1) * h.dilation + 1; };
+  for (int64_t begin = 0; begin < h.out; begin += plan.abreast_rows) {
+    // The input rows between the first window's top and the last one's bottom hold a band, unless dilated windows are
+    // cut; and both it and its outputs fill a vector.
+    const int64_t last = std::min(begin + plan.abreast_rows, h.out) - 1, rows = bottom(last) - top(begin);
+    for (int64_t o = begin; o <= last; ++o) {
+      plan.maps_abreast &= top(o) >= top(begin) && bottom(o) <= bottom(last);
+    }
+    plan.maps_abreast &= rows * w.in >= kMostLanes && (last + 1 - begin) * w.out >= kMostLanes;
+    plan.abreast_cells = std::max(plan.abreast_cells, rows * w.in);
+  }
+}
+
+// Square windows of a few rows: outputs along the width that share sorted columns, as many as stay in the nearest
+// cache.
+void plan_squares(Plan& plan) {
+  const AxisPlan &h = plan.height, &w = plan.width;
+  const int64_t inner = plan.problem.inner;
+  if (plan.depth.kernel != 1 || !w.regular || w.kernel != h.kernel || (w.kernel != 3 && w.kernel != 5)) return;
+  const int64_t effective = (w.kernel - 1) * w.dilation + 1;
+  plan.square = w.kernel;
+  plan.square_tile = std::clamp<int64_t>((kTileLanes / 4 / inner - effective) / w.stride + 1, 1, w.out);
+  plan.square_pitch = rounded(((plan.square_tile - 1) * w.stride + effective) * inner + kSlack);
 }
 
 void plan_backward(Plan& plan) {
@@ -252,6 +295,8 @@ void plan_scratch(Plan& plan) {
   const int64_t lines =
       2 * (plan.lines * plan.line + kSlack) + (plan.slides ? (h.kernel + 3) * (plan.line + kSlack) : 0);
   const int64_t forward = taps * 2 * kWord + (plan.count_lanes + kMaxFields * lines) * kWord;
+  const int64_t abreast_lanes = d.kernel * plan.abreast_cells + plan.abreast_rows * (kMaxFields * w.in + 2 * w.out);
+  const int64_t abreast = plan.maps_abreast ? taps * 2 * kWord + 64 + 64 * abreast_lanes : 0;
   const int64_t phases = w.regular ? w.stride : 1;
   const int64_t reach = w.regular ? (plan.backward.tile + (w.kernel - 1) * w.dilation) / w.stride + 2 : w.out + 1;
   const int64_t sums = plan.backward.tile + phases * (kSlack + 2);
@@ -267,9 +312,12 @@ void plan_scratch(Plan& plan) {
   const int64_t rows_around = std::min(h.in, plan.forward.rows + (h.kernel - 1) * h.dilation);
   const int64_t row = w.in * p.inner, plane = h.in * row;
   const bool whole = plan.forward.blocks == 1 && plan.forward.tiles == 1;
-  plan.spread_lanes = rounded(whole ? std::max<int64_t>(1, kTileLanes / plane) * plane : rows_around * row);
+  int64_t planes = std::max<int64_t>(1, kTileLanes / plane);
+  if (planes > kAbreastMaps) planes -= planes % kAbreastMaps;
+  plan.spread_lanes = rounded(whole ? planes * plane : rows_around * row);
   const int64_t spread = forward + (plan.spread_lanes + kSlack + plan.count_lanes) * kWord;
-  plan.scratch_bytes = std::max({forward, d.trivial ? spread : 0, backward, scatter, plan.count_lanes * kWord}) + 64;
+  plan.scratch_bytes =
+      std::max({forward, abreast, d.trivial ? spread : 0, backward, scatter, plan.count_lanes * kWord}) + 64;
 }
 
 constexpr int kRecentPlans = 4;  // forward and backward of a layer, and those of its neighbour
@@ -317,17 +365,21 @@ Adjoint find_adjoint(const Plan& plan, const Problem& problem, int sum, Problem*
   return uniform ? Adjoint::sum : Adjoint::sum_of_quotients;
 }
 
-int64_t window_scratch(const Plan& plan) {
+int64_t window_scratch(const Plan& plan, bool logits) {
   const int64_t rows = plan.depth.kernel * plan.height.kernel, cells = rows * plan.width.kernel;
-  const bool alone = plan.problem.inner == 1 && plan.width.out == 1;  // one window at a time, not one in each lane
+  // One window at a time, or one in each lane.
+  const bool alone = plan.runs && !plan.abreast;
   constexpr int64_t kPointer = 8, kLargestVector = 64;
   const int64_t vector = alone ? 8 : kLargestVector;
-  return rounded(rows * 2 * kPointer + cells * (kPointer + 2 * vector) + 4 * kLargestVector);
+  return rounded(rows * 2 * kPointer + cells * (kPointer + (logits ? 4 : 2) * vector) + 4 * kLargestVector) +
+         column_scratch(plan);
 }
 
-int64_t share_scratch(const Plan& plan) {
+int64_t column_scratch(const Plan& plan) { return plan.square == 0 ? 0 : (plan.square + 1) * plan.square_pitch * 8; }
+
+int64_t share_scratch(const Plan& plan, bool logits) {
   const bool narrow = plan.problem.dtype == DType::f16 || plan.problem.dtype == DType::bf16;
-  return narrow ? plan.depth.in * plan.height.in * plan.width.in * plan.problem.inner * 4 : 0;
+  return narrow ? plan.depth.in * plan.height.in * plan.width.in * plan.problem.inner * (logits ? 8 : 4) : 0;
 }
 
 int64_t window_extent(const Axis& a) {
@@ -384,6 +436,8 @@ const Plan& plan_for(const Problem& problem) {
   }
   plan.winner_bytes = cells <= 256 ? 1 : cells <= 65536 ? 2 : 4;
   plan_forward(plan);
+  plan_abreast(plan);
+  plan_squares(plan);
   plan_backward(plan);
   plan_scratch(plan);
   planned.problem = problem;

@@ -32,24 +32,31 @@ struct Tiling {
 // Backward: each input gathers from the outputs that cover it; each output adds to its one winner; where windows
 // do not overlap, each output writes its own cells; or the gradients around each input are summed by the forward
 // walker, each divided by its window's divisor before where these differ; or each output shares its gradient by
-// weights.
-enum class BackwardWalker : int { gather, scatter, expand, sum, spread, shares };
+// weights, its own or those that logits give.
+enum class BackwardWalker : int { gather, scatter, expand, sum, spread, shares, weighted_shares };
 
 struct Plan {
   Problem problem;
   AxisPlan depth, height, width;
   int winner_bytes;
   Tiling forward, backward, scatter, expand;
-  bool apart;            // no two windows overlap
-  bool gathers;          // winners too: channels last, with few windows over an input
-  bool runs;             // one window a plane, its cells neighbours
-  bool single;           // windows lie in one row, and are read where they stand
-  bool uneven;           // lanes run along a width whose windows lie unevenly: taken as picked, or one by one
-  bool slides;           // the vertical step shares the parts of overlapping windows,
-  bool doubles;          // and so does the horizontal one
-  int64_t line, lines;   // lanes of a scratch row of the forward walker, and how many such rows it keeps
-  int64_t count_lanes;   // of its table of divisors
-  const int32_t* picks;  // lane of tap t of output o, at [t * pick_pitch + o], for uneven windows; or null
+  bool apart;             // no two windows overlap
+  bool gathers;           // winners too: channels last, with few windows over an input
+  bool runs;              // one window a plane, its cells neighbours,
+  bool abreast;           // and so few that whole windows are gathered with one plane in each lane
+  bool single;            // windows lie in one row, and are read where they stand
+  bool maps_abreast;      // maps are small and many: one in each lane,
+  int64_t abreast_rows;   // so many rows of outputs at a time,
+  int64_t abreast_cells;  // which reach over so many cells of a slice
+  bool uneven;            // lanes run along a width whose windows lie unevenly: taken as picked, or one by one
+  bool slides;            // the vertical step shares the parts of overlapping windows,
+  bool doubles;           // and so does the horizontal one
+  int64_t line, lines;    // lanes of a scratch row of the forward walker, and how many such rows it keeps
+  int64_t count_lanes;    // of its table of divisors
+  int64_t square;         // rows and columns of windows whose sorted columns may be shared, or 0;
+  int64_t square_tile;    // of that many outputs at a time,
+  int64_t square_pitch;   // with so many lanes for a line of these
+  const int32_t* picks;   // lane of tap t of output o, at [t * pick_pitch + o], for uneven windows; or null
   int64_t pick_pitch;
   bool cover_picks;       // backward: few of such windows lie over an input
   int64_t spread_lanes;   // that `spread` divides at a time, if this sums gradients in one or two dimensions
@@ -67,10 +74,14 @@ enum class Adjoint { none, sum, sum_of_quotients };
 Adjoint find_adjoint(const Plan& plan, const Problem& problem, int sum, Problem* adjoint);
 
 // Bytes of scratch of the walker that gathers whole windows (walkers/windows.h).
-int64_t window_scratch(const Plan& plan);
+int64_t window_scratch(const Plan& plan, bool logits);
 
-// Bytes beyond these for the backward that adds up shares: a plane, where the storage type is too narrow.
-int64_t share_scratch(const Plan& plan);
+// Bytes at its end for sorted columns (walkers/columns.h).
+int64_t column_scratch(const Plan& plan);
+
+// Bytes beyond these for the backward that adds up shares: a plane, or two with logits, where the storage type is too
+// narrow.
+int64_t share_scratch(const Plan& plan, bool logits);
 
 // The most taps of a window along an axis; winner offsets count in these.
 int64_t window_extent(const Axis& axis);

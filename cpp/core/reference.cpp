@@ -139,6 +139,23 @@ double soft_weight(double value, double top, double temperature) {
   return value == top ? 1 : std::exp((value - top) / temperature);
 }
 
+// The shares of scores in a mean, and how far they lie below the largest, in temperatures. Beside NaN, what weighs
+// nothing still has no share.
+struct SoftWeights {
+  std::vector<double> share, below;
+
+  SoftWeights(const std::vector<double>& scores, double temperature) {
+    double top = scores[0], sum = 0;
+    for (const double score : scores) top = std::max(top, score);
+    for (const double score : scores) {
+      share.push_back(soft_weight(score, top, temperature));
+      below.push_back(score == top ? 0 : (top - score) / temperature);
+      sum += share.back();
+    }
+    for (double& weight : share) weight = weight == 0 ? 0 : weight / sum;
+  }
+};
+
 // Which value stands at this quantile: the last NaN, else the first of its size.
 template <class T>
 size_t quantile_of(const std::vector<T>& values, double q, int rule) {
@@ -182,18 +199,23 @@ std::vector<Window> windows(const Problem& problem) {
 }
 
 template <class T>
-Forward<T> forward(const Problem& problem, const std::vector<Window>& windows, const std::vector<T>& x, uint64_t seed) {
+Forward<T> forward(const Problem& problem, const std::vector<Window>& windows, const std::vector<T>& x, uint64_t seed,
+                   const std::vector<double>& logits) {
   const std::string_view method = method_name(problem.method);
   const int64_t volume = problem.axis[0].in * problem.axis[1].in * problem.axis[2].in;
   Forward<T> result;
   std::vector<T> values, sizes;
+  std::vector<double> scores;  // what the softmax is taken of
   for (int64_t outer = 0; outer < problem.outer; ++outer) {
     for (const Window& window : windows) {
       for (int64_t inner = 0; inner < problem.inner; ++inner) {
         values.clear();
         sizes.clear();
+        scores.clear();
         for (const int64_t cell : window.cells) {
-          values.push_back(x[(outer * volume + cell) * problem.inner + inner]);
+          const size_t input = (outer * volume + cell) * problem.inner + inner;
+          values.push_back(x[input]);
+          scores.push_back(logits.empty() ? double(x[input]) : logits[input]);
           sizes.push_back(size_of(values.back()));
         }
         size_t winner = winner_of(values, method == "min");
@@ -222,16 +244,12 @@ Forward<T> forward(const Problem& problem, const std::vector<Window>& windows, c
             y = std::numeric_limits<double>::quiet_NaN();
             winner = quantile_of(values, 0, 0);
           } else if (method == "soft") {
-            const double top = *std::max_element(values.begin(), values.end());
-            double weights = 0;
-            for (const double value : values) weights += soft_weight(value, top, parameter);
-            for (const double value : values) {
-              const double weight = soft_weight(value, top, parameter) / weights;
-              if (soft_weight(value, top, parameter) == 0) continue;
-              y += weight * value;
-              if (value != top) size += weight * std::fabs(value) * (1 + (top - value) / parameter);
+            const SoftWeights weights(scores, parameter);
+            for (size_t i = 0; i < values.size(); ++i) {
+              if (weights.share[i] == 0) continue;
+              y += weights.share[i] * values[i];
+              size += weights.share[i] * std::fabs(values[i]) * (2 + weights.below[i]);
             }
-            size += std::fabs(top);
           } else if (method == "stochastic") {
             const size_t plane = size_t(outer * problem.inner + inner), output = size_t(&window - windows.data());
             const double number = uniform(seed, plane * windows.size() + output);
@@ -265,18 +283,17 @@ Forward<T> forward(const Problem& problem, const std::vector<Window>& windows, c
   return result;
 }
 
-template Forward<double> forward(const Problem&, const std::vector<Window>&, const std::vector<double>&, uint64_t);
-template Forward<int64_t> forward(const Problem&, const std::vector<Window>&, const std::vector<int64_t>&, uint64_t);
+template Forward<double> forward(const Problem&, const std::vector<Window>&, const std::vector<double>&, uint64_t,
+                                 const std::vector<double>&);
+template Forward<int64_t> forward(const Problem&, const std::vector<Window>&, const std::vector<int64_t>&, uint64_t,
+                                  const std::vector<double>&);
 
 Backward backward(const Problem& problem, const std::vector<Window>& windows, const std::vector<double>& grad_y,
                   const std::vector<double>& x, const std::vector<double>& y, const std::vector<int64_t>& winner) {
   const std::string_view method = method_name(problem.method);
   const double parameter = problem.param[0];
   const int64_t volume = problem.axis[0].in * problem.axis[1].in * problem.axis[2].in;
-  Backward result;
-  result.grad_x.resize(problem.outer * volume * problem.inner);
-  result.size.resize(result.grad_x.size());
-  result.terms.resize(result.grad_x.size());
+  Backward result(problem.outer * volume * problem.inner);
   size_t output = 0;
   for (int64_t outer = 0; outer < problem.outer; ++outer) {
     for (const Window& window : windows) {
@@ -328,6 +345,45 @@ Backward backward(const Problem& problem, const std::vector<Window>& windows, co
           result.grad_x[input] += slope * grad_y[output];
           result.size[input] += std::max(std::fabs(slope), rough) * std::fabs(grad_y[output]);
           ++result.terms[input];
+        }
+      }
+    }
+  }
+  return result;
+}
+
+Backward weighted_backward(const Problem& problem, const std::vector<Window>& windows,
+                           const std::vector<double>& grad_y, const std::vector<double>& x,
+                           const std::vector<double>& logits, bool of_logits) {
+  const int64_t volume = problem.axis[0].in * problem.axis[1].in * problem.axis[2].in;
+  Backward result(problem.outer * volume * problem.inner);
+  size_t output = 0;
+  for (int64_t outer = 0; outer < problem.outer; ++outer) {
+    for (const Window& window : windows) {
+      for (int64_t inner = 0; inner < problem.inner; ++inner, ++output) {
+        std::vector<size_t> inputs;
+        std::vector<double> scores;
+        for (const int64_t cell : window.cells) {
+          inputs.push_back((outer * volume + cell) * problem.inner + inner);
+          scores.push_back(logits[inputs.back()]);
+        }
+        const SoftWeights weights(scores, problem.param[0]);
+        double mean = 0, size = 0;
+        for (size_t i = 0; i < inputs.size(); ++i) {
+          const bool none = weights.share[i] == 0 && !std::isnan(x[inputs[i]]);
+          if (!none) mean += weights.share[i] * x[inputs[i]];
+          if (weights.share[i] != 0) size += weights.share[i] * std::fabs(x[inputs[i]]) * (2 + weights.below[i]);
+        }
+        const double cells = double(inputs.size()), additions = 1 + std::min(cells, 128.0) + cells / 128;
+        for (size_t i = 0; i < inputs.size(); ++i) {
+          if (weights.share[i] == 0) continue;
+          const double arm = of_logits ? (x[inputs[i]] - mean) / problem.param[0] : 1;
+          const double rough = of_logits ? (std::fabs(x[inputs[i]]) + std::fabs(mean) + size) / problem.param[0] : 1;
+          const double slope = weights.share[i] * arm * grad_y[output];
+          result.grad_x[inputs[i]] += slope;
+          result.size[inputs[i]] +=
+              additions * weights.share[i] * rough * (1 + weights.below[i]) * std::fabs(grad_y[output]);
+          ++result.terms[inputs[i]];
         }
       }
     }

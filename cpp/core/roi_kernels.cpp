@@ -30,21 +30,6 @@ POOLKIT_INLINE void for_lanes(int64_t count, F f) {
   for (; i < count; ++i) f(One(), i);
 }
 
-// Rows become columns: log2(lanes) rounds, each of which interleaves the two halves.
-POOLKIT_INLINE void transpose(Many::Value (&v)[kGroup]) {
-#pragma GCC unroll 4
-  for (int round = 1; round < kGroup; round *= 2) {
-    Many::Value w[kGroup];
-#pragma GCC unroll 8
-    for (int i = 0; i < kGroup / 2; ++i) {
-      w[2 * i] = zipped_low<Many>(v[i], v[i + kGroup / 2]);
-      w[2 * i + 1] = zipped_high<Many>(v[i], v[i + kGroup / 2]);
-    }
-#pragma GCC unroll 16
-    for (int i = 0; i < kGroup; ++i) v[i] = w[i];
-  }
-}
-
 // Some planes of a group. A group that is not full reads its last plane again in place of those it lacks.
 struct Full {
   int64_t step;
@@ -134,7 +119,7 @@ POOLKIT_INLINE void mix_planes(const Tap* tap, const Tap* end, const T* from, in
 #pragma GCC unroll 16
       for (int i = 0; i < kGroup; ++i) sums[i] += factor * load<L>(row + planes.offset(i));
     }
-    if constexpr (L::lanes > 1) transpose(sums);
+    if constexpr (L::lanes > 1) transpose<Many>(sums);
 #pragma GCC unroll 16
     for (int i = 0; i < kGroup; ++i) store<L>(to + column * kGroup + i * L::lanes, sums[i]);
   });
@@ -149,7 +134,7 @@ POOLKIT_INLINE void spread_planes(const Tap* tap, const Tap* end, const A* from,
     typename L::Value values[kGroup];
 #pragma GCC unroll 16
     for (int i = 0; i < kGroup; ++i) values[i] = load<L>(from + column * kGroup + i * L::lanes);
-    if constexpr (L::lanes > 1) transpose(values);
+    if constexpr (L::lanes > 1) transpose<Many>(values);
     for (const Tap* t = tap; t != end; ++t) {
       const auto factor = L::splat(weight(*t));
       A* row = to + t->at * width + column;
@@ -299,8 +284,8 @@ POOLKIT_INLINE void best_of_planes(Span rows, const T* from, int64_t low, int64_
       values[i] = best[i].value;
       positions[i] = bit_cast<typename L::Value>(best[i].at);
     }
-    if constexpr (L::lanes > 1) transpose(values);
-    if constexpr (L::lanes > 1 && with_winners) transpose(positions);
+    if constexpr (L::lanes > 1) transpose<Many>(values);
+    if constexpr (L::lanes > 1 && with_winners) transpose<Many>(positions);
 #pragma GCC unroll 16
     for (int i = 0; i < kGroup; ++i) {
       store<L>(to.value + column * kGroup + i * L::lanes, values[i]);

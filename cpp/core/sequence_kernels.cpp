@@ -165,16 +165,6 @@ void statistics(const SequenceCall& call, const Statistics& to, double eps, cons
   });
 }
 
-template <class Lanes>
-bool holds_any(const Lanes& mask) {
-  struct Words {
-    uint64_t word[kVectorBytes / 8];
-  };
-  uint64_t all = 0;
-  for (const uint64_t word : bit_cast<Words>(mask).word) all |= word;
-  return all != 0;
-}
-
 // The step of a row that has the largest or smallest of its values, or the last NaN.
 template <bool all_valid>
 POOLKIT_INLINE int64_t winner_along(const SequenceCall& call, const T* row, A best) {
@@ -187,7 +177,7 @@ POOLKIT_INLINE int64_t winner_along(const SequenceCall& call, const T* row, A be
   for (; t + Many::lanes <= call.end; t += Many::lanes) {
     auto found = load<Many>(row + t) == Many::splat(best);
     if constexpr (!all_valid) found = where_valid<Many>(call.valid + t, found, decltype(found){});
-    if (holds_any(found)) break;
+    if (any<Many>(found)) break;
   }
   while (load<One>(row + t) != best || !(all_valid || call.valid[t])) ++t;
   return t;

@@ -101,6 +101,17 @@ struct Single {
   static Index splat_index(Int a) { return a; }
 };
 
+// Unsigned words in the place of a family's values.
+template <class L>
+struct UnsignedLanes {
+  using Word = typename UnsignedOf<sizeof(typename L::Scalar)>::type;
+  using type = typename VectorOf<Word, sizeof(typename L::Value)>::type;
+};
+template <class A>
+struct UnsignedLanes<Single<A>> {
+  using type = typename UnsignedOf<sizeof(A)>::type;
+};
+
 template <class To, class From>
 POOLKIT_INLINE To bit_cast(const From& from) {
   static_assert(sizeof(To) == sizeof(From));
@@ -354,6 +365,16 @@ POOLKIT_INLINE V evens(V a, V b) {
   return even_lanes(a, b, typename FirstLanes<L::lanes>::type{});
 }
 
+template <class V, int... lane>
+POOLKIT_INLINE V odd_lanes(V a, V b, LaneList<lane...>) {
+  return __builtin_shufflevector(a, b, (2 * lane + 1)...);
+}
+
+template <class L, class V>
+POOLKIT_INLINE V odds(V a, V b) {
+  return odd_lanes(a, b, typename FirstLanes<L::lanes>::type{});
+}
+
 // Every stride-th value at p; kStride is the stride where it is 1, 2 or 4, else 0.
 template <class L, int kStride, class T>
 POOLKIT_INLINE typename L::Value load_apart(const T* p, int64_t stride) {
@@ -412,6 +433,53 @@ POOLKIT_INLINE typename L::Value zipped_high(typename L::Value a, typename L::Va
   return zipped<L::lanes / 2>(a, b, typename FirstLanes<L::lanes>::type{});
 }
 
+// Rows become columns: log2(lanes) rounds, each of which interleaves the two halves.
+template <class L>
+POOLKIT_INLINE void transpose(typename L::Value (&v)[L::lanes]) {
+#pragma GCC unroll 4
+  for (int round = 1; round < L::lanes; round *= 2) {
+    typename L::Value w[L::lanes];
+#pragma GCC unroll 8
+    for (int i = 0; i < L::lanes / 2; ++i) {
+      w[2 * i] = zipped_low<L>(v[i], v[i + L::lanes / 2]);
+      w[2 * i + 1] = zipped_high<L>(v[i], v[i + L::lanes / 2]);
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < L::lanes; ++i) v[i] = w[i];
+  }
+}
+
+// As many rows as there are lanes, row i from at(i) on, as columns.
+template <class L, class At>
+POOLKIT_INLINE void load_transposed(typename L::Value (&v)[L::lanes], const At& at) {
+  if constexpr (sizeof(*at(0)) == 4 && L::lanes == 8) {
+    // Two rows of four in each vector, so that nothing crosses the middle of one.
+    using V = typename L::Value;
+    using Four = typename VectorOf<typename L::Scalar, 16>::type;
+#pragma GCC unroll 2
+    for (int half = 0; half < 8; half += 4) {
+      V rows[4];
+#pragma GCC unroll 4
+      for (int i = 0; i < 4; ++i) {
+        rows[i] = __builtin_shufflevector(load_bits<Four>(at(i) + half), load_bits<Four>(at(i + 4) + half), 0, 1, 2, 3,
+                                          4, 5, 6, 7);
+      }
+      const V a = __builtin_shufflevector(rows[0], rows[1], 0, 8, 1, 9, 4, 12, 5, 13);
+      const V b = __builtin_shufflevector(rows[0], rows[1], 2, 10, 3, 11, 6, 14, 7, 15);
+      const V c = __builtin_shufflevector(rows[2], rows[3], 0, 8, 1, 9, 4, 12, 5, 13);
+      const V d = __builtin_shufflevector(rows[2], rows[3], 2, 10, 3, 11, 6, 14, 7, 15);
+      v[half] = __builtin_shufflevector(a, c, 0, 1, 8, 9, 4, 5, 12, 13);
+      v[half + 1] = __builtin_shufflevector(a, c, 2, 3, 10, 11, 6, 7, 14, 15);
+      v[half + 2] = __builtin_shufflevector(b, d, 0, 1, 8, 9, 4, 5, 12, 13);
+      v[half + 3] = __builtin_shufflevector(b, d, 2, 3, 10, 11, 6, 7, 14, 15);
+    }
+  } else {
+#pragma GCC unroll 16
+    for (int i = 0; i < L::lanes; ++i) v[i] = load<L>(at(i));
+    transpose<L>(v);
+  }
+}
+
 // A value-wise function where the compiler knows the vector form only as a loop.
 template <class L, class F>
 POOLKIT_INLINE typename L::Value each_lane(typename L::Value v, F f) {
@@ -441,6 +509,29 @@ POOLKIT_INLINE W low_product(W a, uint32_t b) {
 #else
   } else {
     return a * uint64_t(b);
+#endif
+  }
+}
+
+template <class L>
+using Mask = decltype(typename L::Value{} == typename L::Value{});
+
+template <class L>
+POOLKIT_INLINE bool any(const Mask<L>& mask) {
+  if constexpr (L::lanes == 1) {
+    return mask;
+  } else {
+#if defined(__AVX512F__)
+    return _mm512_test_epi64_mask(__m512i(mask), __m512i(mask)) != 0;
+#elif defined(__AVX__)
+    return _mm256_testz_si256(__m256i(mask), __m256i(mask)) == 0;
+#elif defined(__SSE4_1__)
+    return _mm_testz_si128(__m128i(mask), __m128i(mask)) == 0;
+#else
+    const auto words = bit_cast<typename VectorOf<uint64_t, sizeof(mask)>::type>(mask);
+    uint64_t all = 0;
+    for (size_t i = 0; i < sizeof(mask) / 8; ++i) all |= words[i];
+    return all != 0;
 #endif
   }
 }

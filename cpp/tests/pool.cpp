@@ -131,6 +131,8 @@ class PoolTest {
     if (name_ == "quantile") problem_.param[1] = double(pick(0, 2));
     if (name_ == "soft") problem_.param[0] = pick(0, 1) ? 1 : 0.25, problem_.param[1] = double(pick(0, 1));
     if (name_ == "top_k_mean") problem_.param[0] = double(pick(0, 3) ? pick(1, 5) : pick(1, 200));
+    with_logits_ = takes_logits(method) && pick(0, 1);
+    if (with_logits_) problem_.param[1] = 0;
     data_ = Data(pick(0, 3));
     flush_ = Flush(pick(0, 1));
     inputs_ = outer * geometry.volume() * inner;
@@ -169,7 +171,7 @@ class PoolTest {
     return name_ + " " + test::name(problem_.dtype) + " " + isa + " outer=" + std::to_string(problem_.outer) +
            " inner=" + std::to_string(problem_.inner) + " " + describe(geometry_) +
            " count=" + counts[int(problem_.count)] + " divisor=" + std::to_string(problem_.divisor) +
-           " param=" + show(problem_.param[0]) + " data=" + data[int(data_)] +
+           " param=" + show(problem_.param[0]) + (with_logits_ ? " logits" : "") + " data=" + data[int(data_)] +
            " flush=" + (flush_ == Flush::begin ? "begin" : "end");
   }
 
@@ -204,6 +206,7 @@ class PoolTest {
     check(needs(problem_.method) == needed, "needs");
     check(has_winners(problem_.method) == ((needed & kNeedsWinners) != 0), "has_winners");
     check(has_gradient(problem_.method) == !between, "has_gradient");
+    check(takes_logits(problem_.method) == (name_ == "soft"), "takes_logits");
 
     Guarded text(12, Flush::end);
     explain(problem_, true, static_cast<char*>(text.data()), text.bytes());
@@ -236,7 +239,13 @@ class PoolTest {
 
     store_real(dtype, reals(dtype, inputs_, data_), x_.data());
     const std::vector<double> x = load_real(dtype, x_.data(), inputs_);
-    const auto result = reference::forward(problem_, windows, x, seed_);
+    std::vector<double> logits;
+    if (with_logits_) {
+      logits_.resize(x_.size());
+      store_real(dtype, reals(dtype, inputs_, data_), logits_.data());
+      logits = load_real(dtype, logits_.data(), inputs_);
+    }
+    const auto result = reference::forward(problem_, windows, x, seed_, logits);
     forward_.real = result.y;
     forward_.winner = result.winner;
     forward_.tolerance.resize(outputs_);
@@ -250,12 +259,21 @@ class PoolTest {
     store_real(dtype, result.y, y_.data());
     grad_y_.resize(outputs_ * bytes(dtype));
     store_real(dtype, reals(dtype, outputs_, Data::plain), grad_y_.data());
-    const auto gradient = reference::backward(problem_, windows, load_real(dtype, grad_y_.data(), outputs_), x,
-                                              load_real(dtype, y_.data(), outputs_), result.winner);
-    backward_.real = gradient.grad_x;
-    backward_.tolerance.resize(inputs_);
+    const std::vector<double> grad_y = load_real(dtype, grad_y_.data(), outputs_);
+    if (with_logits_) {
+      expect(backward_, reference::weighted_backward(problem_, windows, grad_y, x, logits, false));
+      expect(logits_backward_, reference::weighted_backward(problem_, windows, grad_y, x, logits, true));
+    } else {
+      const std::vector<double> y = load_real(dtype, y_.data(), outputs_);
+      expect(backward_, reference::backward(problem_, windows, grad_y, x, y, result.winner));
+    }
+  }
+
+  void expect(Expected& expected, const reference::Backward& gradient) const {
+    expected.real = gradient.grad_x;
+    expected.tolerance.resize(inputs_);
     for (size_t i = 0; i < inputs_; ++i) {
-      backward_.tolerance[i] = tolerance(gradient.size[i], double(gradient.terms[i]), gradient.grad_x[i]);
+      expected.tolerance[i] = tolerance(gradient.size[i], double(gradient.terms[i]), gradient.grad_x[i]);
     }
   }
 
@@ -267,7 +285,9 @@ class PoolTest {
     if ((name_ == "max" || name_ == "min") && terms <= 1) return 0;
     const double steps = terms + 4 + (powers ? 64 + 8 * problem_.param[0] : 0);
     const Format kept = format(problem_.dtype);
-    return accumulator(problem_.dtype).eps() * steps * size + kept.eps() * std::fabs(result) + kept.tiny();
+    // Of a power so small that it lost digits, a multiple.
+    const double least = powers ? 8 * kept.tiny() : kept.tiny();
+    return accumulator(problem_.dtype).eps() * steps * size + kept.eps() * std::fabs(result) + least;
   }
 
   void run_isa(Output& output) {
@@ -275,20 +295,24 @@ class PoolTest {
     Guarded x(x_.size(), flush_), y(outputs_ * bytes(dtype), flush_);
     std::copy(x_.begin(), x_.end(), static_cast<char*>(x.data()));
     x.seal();
+    Guarded logits(logits_.size(), flush_);
+    std::copy(logits_.begin(), logits_.end(), static_cast<char*>(logits.data()));
+    logits.seal();
+    const void* scores = with_logits_ ? logits.data() : nullptr;
 
-    forward(problem_, x.data(), y.data(), nullptr, kSerial, seed_);
+    forward(problem_, x.data(), y.data(), nullptr, kSerial, seed_, scores);
     check_output("y", forward_, y);
     output.y = copy(y);
     for (const Parallel& parallel : {kPieces, kPoolThreads}) {
       y.poison();
-      forward(problem_, x.data(), y.data(), nullptr, parallel, seed_);
+      forward(problem_, x.data(), y.data(), nullptr, parallel, seed_, scores);
       check(y.intact() && same(output.y, copy(y)), "y depends on how the work is split");
     }
 
     const bool keeps = has_winners(problem_.method);
     Guarded winners(keeps ? outputs_ * winner_bytes(problem_) : 0, flush_);
     if (keeps) check_winners(x, y, winners);
-    if (is_float(dtype) && has_gradient(problem_.method)) check_backward(x, winners, output);
+    if (is_float(dtype) && has_gradient(problem_.method)) check_backward(x, winners, scores, output);
   }
 
   void check_output(const std::string& what, const Expected& expected, const Guarded& got) {
@@ -320,22 +344,32 @@ class PoolTest {
     winners.seal();
   }
 
-  void check_backward(const Guarded& x, const Guarded& winners, Output& output) {
+  void check_backward(const Guarded& x, const Guarded& winners, const void* logits, Output& output) {
     const int needed = needs(problem_.method);
     Guarded grad_y(grad_y_.size(), flush_), y(y_.size(), flush_), grad_x(x_.size(), flush_);
+    Guarded grad_logits(logits_.size(), flush_);
+    Bytes first_logits;
     std::copy(grad_y_.begin(), grad_y_.end(), static_cast<char*>(grad_y.data()));
     std::copy(y_.begin(), y_.end(), static_cast<char*>(y.data()));
     grad_y.seal();
     y.seal();
     for (const Parallel& parallel : {kSerial, kPieces, kPoolThreads}) {
       grad_x.poison();
+      grad_logits.poison();
       backward(problem_, grad_y.data(), needed & kNeedsX ? x.data() : nullptr, needed & kNeedsY ? y.data() : nullptr,
-               needed & kNeedsWinners ? winners.data() : nullptr, grad_x.data(), parallel);
+               needed & kNeedsWinners ? winners.data() : nullptr, grad_x.data(), parallel, logits,
+               with_logits_ ? grad_logits.data() : nullptr);
       if (output.grad_x.empty()) {
         check_output("grad_x", backward_, grad_x);
         output.grad_x = copy(grad_x);
       }
       check(grad_x.intact() && same(output.grad_x, copy(grad_x)), "grad_x depends on how the work is split");
+      if (!with_logits_) continue;
+      if (first_logits.empty()) {
+        check_output("grad_logits", logits_backward_, grad_logits);
+        first_logits = copy(grad_logits);
+      }
+      check(grad_logits.intact() && same(first_logits, copy(grad_logits)), "grad_logits depends on how work is split");
     }
   }
 
@@ -354,8 +388,9 @@ class PoolTest {
   Data data_;
   Flush flush_;
   size_t inputs_, outputs_;
-  Bytes x_, y_, grad_y_;
-  Expected forward_, backward_;
+  bool with_logits_;
+  Bytes x_, y_, grad_y_, logits_;
+  Expected forward_, backward_, logits_backward_;
 };
 
 }  // namespace

@@ -45,6 +45,8 @@ struct QuantileCell {
     return rest < 0.5 ? below : below + (below & 1);
   }
 
+  bool is_middle(int64_t n) const { return n % 2 == 1 && rank(n) == n / 2; }
+
   template <class L>
   POOLKIT_INLINE Chosen<L> choose(const Window<L>& window) const {
     const typename L::Value value = Ranked<L>(window).at(rank(window.n));
@@ -64,6 +66,8 @@ struct QuantileBetween {
   double q;
 
   explicit QuantileBetween(const Problem& problem) : q(fraction(problem.param[0])) {}
+
+  bool is_middle(int64_t n) const { return n % 2 == 1 && q == 0.5; }
 
   template <class L>
   POOLKIT_INLINE Chosen<L> choose(const Window<L>& window) const {

@@ -56,12 +56,8 @@ constexpr bool kIsFloat<bfloat> = true;
 // Offsets of lanes that hold nothing may be any number: their sums wrap.
 template <class L>
 POOLKIT_INLINE typename L::Index added(typename L::Index a, typename L::Index b) {
-  if constexpr (L::lanes == 1) {
-    return typename L::Index(uint64_t(a) + uint64_t(b));
-  } else {
-    using Unsigned = typename VectorOf<typename UnsignedOf<sizeof(typename L::Int)>::type, sizeof(a)>::type;
-    return typename L::Index(Unsigned(a) + Unsigned(b));
-  }
+  using Unsigned = typename UnsignedLanes<L>::type;
+  return typename L::Index(Unsigned(a) + Unsigned(b));
 }
 
 // Sums of 64-bit integers wrap, as everywhere; doing so in unsigned arithmetic keeps it defined.

@@ -4,7 +4,9 @@
 //   Accumulator, kSupported, kWinners, kLinear   as a reducer's (reducer.h)
 //   kSelects                                     it is a selector
 //   kDraws                                       it reads one random number a window
+//   is_middle(n)                                 (kRanks) whether the middle one of n cells, by size, is the result
 //   choose<L>(window)                            the result of a window, with the offset of its cell (kWinners)
+//   kLogits                                      it weighs by window.logits
 //   share<L>(window, gradient)                   (kShares) leaves in window.spare what each cell gets of the gradient
 #pragma once
 
@@ -17,6 +19,16 @@ template <class Method>
 constexpr bool kSelects = requires { requires Method::kSelects; };
 
 template <class S>
+constexpr bool kLogits = requires { requires S::kLogits; };
+
+// A method whose reducer may be told to read logits.
+template <class Method>
+constexpr bool kTakesLogits = requires { requires Method::kTakesLogits; };
+
+template <class S>
+constexpr bool kRanks = requires(const S& s) { s.is_middle(9); };
+
+template <class S>
 constexpr bool kShares = requires { requires S::kShares; };
 
 // The cells of a window in row-major order, one vector a cell.
@@ -25,8 +37,10 @@ struct Window {
   const typename L::Value* cells;
   const int64_t* offsets;  // of the cells, ascending
   int64_t n;
-  typename L::Value* spare;   // room for n vectors more
-  typename L::Value uniform;  // in [0, 1), where the method draws
+  typename L::Value* spare;                         // room for n vectors more
+  typename L::Value uniform = typename L::Value{};  // in [0, 1), where the method draws
+  const typename L::Value* logits = nullptr;        // one a cell, where the method reads them,
+  typename L::Value* logit_spare = nullptr;         // and room for as many more
 };
 
 template <class L>
@@ -34,22 +48,6 @@ struct Chosen {
   typename L::Value value;
   typename L::Index winner;
 };
-
-template <class L>
-using Mask = decltype(typename L::Value{} == typename L::Value{});
-
-template <class L>
-POOLKIT_INLINE bool any(const Mask<L>& mask) {
-  if constexpr (L::lanes == 1) {
-    return mask;
-  } else {
-    uint64_t words[sizeof(mask) / 8];
-    __builtin_memcpy(words, &mask, sizeof(mask));
-    uint64_t all = 0;
-    for (const uint64_t word : words) all |= word;
-    return all != 0;
-  }
-}
 
 template <class L>
 POOLKIT_INLINE typename L::Index offset_of(const Window<L>& window, int64_t t) {

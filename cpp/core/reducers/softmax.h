@@ -1,4 +1,5 @@
-// SoftPool: the mean of a window's cells, weighted by the softmax of the cells themselves.
+// SoftPool: the mean of a window's cells, weighted by the softmax of the cells themselves; or of logits, as in local
+// importance pooling.
 #pragma once
 
 #include "../elementary.h"
@@ -7,11 +8,11 @@
 namespace poolkit::POOLKIT_ISA_NAMESPACE {
 namespace {
 
-template <class T>
+template <class T, bool with_logits>
 struct SoftMean {
   using Accumulator = typename Storage<T>::Accumulator;
   static constexpr bool kSelects = true, kDraws = false, kWinners = false, kLinear = false, kSupported = kIsFloat<T>;
-  static constexpr bool kShares = true;
+  static constexpr bool kShares = true, kLogits = with_logits;
 
   double slope;  // of the weights' logarithms: 1 / temperature
   bool exact;    // the weights' own gradient is taken
@@ -21,55 +22,98 @@ struct SoftMean {
 
   template <class L>
   POOLKIT_INLINE Chosen<L> choose(const Window<L>& window) const {
-    typename L::Value weights;
-    const typename L::Index none{};
-    return {mean(window, weights), none};
+    return {mean<false>(window).value, typename L::Index{}};
   }
 
-  // dy / dx = w (1 + slope (x - y)), w being the cell's share of the weights; w alone where not exact.
+  // dy / dx = w (1 + slope (x - y)), w being the cell's share of the weights; w alone where not exact. Of logits t:
+  // dy / dx = w and dy / dt = slope w (x - y).
   template <class L>
   POOLKIT_INLINE void share(const Window<L>& window, typename L::Value gradient) const {
     using V = typename L::Value;
-    V weights;
-    const V y = mean(window, weights), unit = gradient / weights;
-    const V steep = L::splat(exact ? Accumulator(slope) : Accumulator(0));
+    const Mean<L> y = mean<true>(window);
+    const V unit = gradient / y.weights, steep = L::splat(exact ? Accumulator(slope) : Accumulator(0));
     for (int64_t t = 0; t < window.n; ++t) {
-      const V weight = window.spare[t], by_weight = exact ? steep * (window.cells[t] - y) : V{};
-      window.spare[t] = weight == V{} ? V{} : unit * weight * (L::splat(1) + by_weight);
+      const V weight = window.spare[t], by_weight = exact ? steep * (window.cells[t] - y.value) : V{};
+      const V whole = unit * weight, none{};
+      if constexpr (with_logits) {
+        window.spare[t] = weight == none ? none : whole;
+        window.logit_spare[t] = weight == none ? none : whole * by_weight;
+      } else {
+        window.spare[t] = weight == none ? none : whole * (L::splat(1) + by_weight);
+      }
     }
   }
 
  private:
-  // The mean, with the weights in window.spare and their sum. The largest cell weighs 1, so that nothing overflows;
-  // among infinite cells only those of its sign weigh.
   template <class L>
-  POOLKIT_INLINE typename L::Value mean(const Window<L>& window, typename L::Value& weights) const {
+  struct Mean {
+    typename L::Value value, weights;
+  };
+
+  template <class L>
+  POOLKIT_INLINE static const typename L::Value* scores(const Window<L>& window) {
+    return with_logits ? window.logits : window.cells;
+  }
+
+  // The mean and the sum of the weights, which are kept in window.spare. The largest weight is 1, so that none
+  // overflows.
+  template <bool keeps, class L>
+  POOLKIT_INLINE Mean<L> mean(const Window<L>& window) const {
     using V = typename L::Value;
-    V largest = window.cells[0], sum{};
-    for (int64_t t = 1; t < window.n; ++t) largest = larger<L>(window.cells[t], largest);
-    weights = V{};
-    for (int64_t begin = 0; begin < window.n; begin += kSumCells) {
-      V part{}, part_weights{};
-      for (int64_t t = begin; t < window.n && t < begin + kSumCells; ++t) {
-        const V cell = window.cells[t];
-        const V power = exponential<L>((cell - largest) * L::splat(Accumulator(slope)));
-        const V weight = cell == largest ? L::splat(1) : power;
-        window.spare[t] = weight;
-        part_weights = part_weights + weight;
-        part = part + (weight == V{} ? V{} : weight * cell);
+    const V steep = L::splat(Accumulator(slope));
+    const V* score = scores(window);
+    V largest = score[0];
+#pragma GCC unroll 4
+    for (int64_t t = 1; t < window.n; ++t) largest = larger<L>(score[t], largest);
+    const auto add = [&](Mean<L>& total, int64_t begin, int64_t end) {
+#pragma GCC unroll 4
+      for (int64_t t = begin; t < end; ++t) {
+        const V cell = window.cells[t], weight = exponential<L>((score[t] - largest) * steep);
+        if constexpr (keeps) window.spare[t] = weight;
+        total.weights = total.weights + weight;
+        total.value = total.value + weight * cell;
       }
-      weights = weights + part_weights;
-      sum = sum + part;
+    };
+    Mean<L> sums{};
+    add(sums, 0, window.n < kSumCells ? window.n : kSumCells);
+    for (int64_t begin = kSumCells; begin < window.n; begin += kSumCells) {
+      Mean<L> part{};
+      add(part, begin, begin + kSumCells < window.n ? begin + kSumCells : window.n);
+      sums.value = sums.value + part.value;
+      sums.weights = sums.weights + part.weights;
     }
-    return sum / weights;
+    const Mean<L> mean{sums.value / sums.weights, sums.weights};
+    const auto lost = mean.value - mean.value != V{};
+    if (!any<L>(lost)) return mean;
+    const Mean<L> careful = careful_mean(window, largest);
+    return {lost ? careful.value : mean.value, lost ? careful.weights : mean.weights};
+  }
+
+  // The same where something is not finite, or the sum of large cells would not be: where the largest score is
+  // infinite, only scores equal to it weigh.
+  template <class L>
+  __attribute__((noinline)) Mean<L> careful_mean(const Window<L>& window, typename L::Value largest) const {
+    using V = typename L::Value;
+    Mean<L> mean{};
+    for (int64_t t = 0; t < window.n; ++t) {
+      const V score = scores(window)[t], below = (score - largest) * L::splat(Accumulator(slope));
+      const V weight = score == largest ? L::splat(1) : exponential<L>(below);
+      window.spare[t] = weight;
+      mean.weights = mean.weights + weight;
+    }
+    for (int64_t t = 0; t < window.n; ++t) {
+      const V cell = window.cells[t], share = window.spare[t] / mean.weights;
+      mean.value = mean.value + ((share == V{}) & (cell == cell) ? V{} : share * cell);
+    }
+    return mean;
   }
 };
 
 struct Soft {
   static constexpr int kNeeds = kNeedsX;
-  static constexpr bool kScatters = false;
-  template <class T, bool>
-  using Reducer = SoftMean<T>;
+  static constexpr bool kScatters = false, kTakesLogits = true;
+  template <class T, bool with_logits>
+  using Reducer = SoftMean<T, with_logits>;
 };
 
 }  // namespace

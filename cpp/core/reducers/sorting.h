@@ -75,7 +75,7 @@ __attribute__((noinline)) void sort_known(const typename L::Value* cells, typena
 
 template <class L>
 inline void sort(const typename L::Value* cells, typename L::Value* sorted, int n) {
-  switch (n) {  // windows of 2 and 3, 2x2, 3x3, 2x2x2 and 5x5, and what borders leave of 3x3
+  switch (n) {  // windows of 2 and 3, 2x2, 3x3, 2x2x2, 4x4 and 5x5, and what borders leave of these
     case 2: return sort_known<L, 2>(cells, sorted);
     case 3: return sort_known<L, 3>(cells, sorted);
     case 4: return sort_known<L, 4>(cells, sorted);
@@ -83,6 +83,10 @@ inline void sort(const typename L::Value* cells, typename L::Value* sorted, int 
     case 6: return sort_known<L, 6>(cells, sorted);
     case 8: return sort_known<L, 8>(cells, sorted);
     case 9: return sort_known<L, 9>(cells, sorted);
+    case 12: return sort_known<L, 12>(cells, sorted);
+    case 15: return sort_known<L, 15>(cells, sorted);
+    case 16: return sort_known<L, 16>(cells, sorted);
+    case 20: return sort_known<L, 20>(cells, sorted);
     case 25: return sort_known<L, 25>(cells, sorted);
     default: break;
   }

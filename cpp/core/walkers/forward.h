@@ -5,11 +5,14 @@
 //   channels first (inner == 1)   lanes run along the width, then over outputs
 //   channels last  (inner > 1)    lanes run along width and channels, then over channels
 //
+// Small maps of channels-first arrays are taken side by side instead (abreast.h).
+//
 // Large windows at stride 1 share their parts: vertically three combinations a row serve windows of any
 // height (van Herk, Gil and Werman), horizontally the number of combinations grows with log2 of the width.
 #pragma once
 
 #include "../kernels.h"
+#include "abreast.h"
 #include "lanes.h"
 #include "runs.h"
 
@@ -582,6 +585,9 @@ class Forward {
 
 template <class T, class R>
 void run_forward(const ForwardCall& call, int64_t begin, int64_t end, void* scratch) {
+  if constexpr (kGoesAbreast<R>) {
+    if (call.plan->maps_abreast) return Abreast<T, R>(call, scratch).run(begin, end);
+  }
   Forward<T, R>(call, scratch).run(begin, end);
 }
 

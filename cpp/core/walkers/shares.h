@@ -18,21 +18,29 @@ class Shares : WindowLoop<T, S, Shares<T, S>> {
   // Wide enough types are added up in place, the others in scratch.
   static constexpr bool kInPlace = kSame<T, A>;
 
+  static constexpr int kInputs = kLogits<S> ? 2 : 1;  // of which each gets a gradient
+
  public:
   Shares(const BackwardCall& call, void* scratch)
-      : Loop(*call.plan, call.x, call.x_end, scratch),
+      : Loop(*call.plan, call.x, call.logits, call.x_end, scratch),
         grad_y_(static_cast<const T*>(call.grad_y)),
-        grad_x_(static_cast<T*>(call.grad_x)),
+        gradients_{static_cast<T*>(call.grad_x), static_cast<T*>(call.grad_logits)},
         plane_(this->depth_.in * this->height_.in * this->width_.in * this->inner_) {
-    if constexpr (!kInPlace) sums_ = reinterpret_cast<A*>(static_cast<char*>(scratch) + window_scratch(*call.plan));
+    if constexpr (!kInPlace) {
+      sums_[0] = reinterpret_cast<A*>(static_cast<char*>(scratch) + window_scratch(*call.plan, kLogits<S>));
+      sums_[1] = sums_[0] + plane_;
+    }
   }
 
   void run(int64_t begin, int64_t end) {
+    if (this->for_planes(begin, end, [this](int64_t plane) { planes_abreast(plane); })) return;
     const Tiling& tiling = this->plan_.scatter;
     const int64_t inner = this->inner_;
     for (int64_t unit = begin; unit < end; ++unit) {
       const int64_t outer = unit / tiling.tiles, first = unit % tiling.tiles * tiling.tile;
-      if constexpr (kInPlace) sums_ = grad_x_ + outer * plane_;
+      if constexpr (kInPlace) {
+        for (int k = 0; k < kInputs; ++k) sums_[k] = gradients_[k] + outer * plane_;
+      }
       plane(outer, first, first + tiling.tile < inner ? first + tiling.tile : inner);
     }
   }
@@ -42,7 +50,7 @@ class Shares : WindowLoop<T, S, Shares<T, S>> {
   void plane(int64_t outer, int64_t first, int64_t last) {
     const int64_t inner = this->inner_, lanes = inner == 1 ? plane_ : last - first;
     for (int64_t i = first; i < plane_; i += inner == 1 ? plane_ : inner) {
-      __builtin_memset(sums_ + i, 0, sizeof(A) * size_t(lanes));
+      for (int k = 0; k < kInputs; ++k) __builtin_memset(sums_[k] + i, 0, sizeof(A) * size_t(lanes));
     }
     start_ = this->x_ + outer * plane_;
     for (int64_t od = 0; od < this->depth_.out; ++od) {
@@ -58,43 +66,101 @@ class Shares : WindowLoop<T, S, Shares<T, S>> {
     }
     if constexpr (!kInPlace) {
       for (int64_t i = first; i < plane_; i += inner == 1 ? plane_ : inner) {
-        for_lanes<A>(lanes, 0, [from = sums_ + i, to = grad_x_ + outer * plane_ + i](int64_t lane, auto family) {
-          store<decltype(family)>(to + lane, load<decltype(family)>(from + lane));
-        });
+        for (int k = 0; k < kInputs; ++k) {
+          const A* from = sums_[k] + i;
+          for_lanes<A>(lanes, 0, [from, to = gradients_[k] + outer * plane_ + i](int64_t lane, auto family) {
+            store<decltype(family)>(to + lane, load<decltype(family)>(from + lane));
+          });
+        }
       }
     }
   }
 
-  template <class L>
-  POOLKIT_INLINE void take(int64_t i, const typename Loop::Place& place) {
+  // As many planes as there are lanes, each one window.
+  void planes_abreast(int64_t plane) {
+    using L = Wide<A>;
+    this->gather_planes(plane);
     const Window<L> window = this->template window<L>();
-    this->selector_.template share<L>(window, load<L>(grad_y_ + this->out_ + i));
-    // The last tap first: so a cell takes from its outputs in their order, however many lanes there are.
-    const int64_t taps = place.last - place.first;
-    for (int64_t row = 0; row < this->k_; ++row) {
-      A* to = sums_ + (this->rows_[row] - start_) + place.start;
-      const typename L::Value* share = window.spare + row * taps;
-      for (int64_t tap = place.last - 1; tap >= place.first; --tap) {
-        add_spaced<L>(to + tap * place.step, place.apart, share[tap - place.first]);
-      }
+    this->selector_.template share<L>(window, load<L>(grad_y_ + plane));
+    put_planes(window.spare, gradients_[0] + plane * plane_);
+    if constexpr (kLogits<S>) put_planes(window.logit_spare, gradients_[1] + plane * plane_);
+  }
+
+  void put_planes(const typename Wide<A>::Value* share, T* first) const {
+    using L = Wide<A>;
+    using V = typename L::Value;
+    int64_t t = 0;
+    for (; t + L::lanes <= plane_; t += L::lanes) {
+      V v[L::lanes];
+      load_transposed<L>(v, [&](int i) { return reinterpret_cast<const A*>(share + t + i); });
+      for (int i = 0; i < L::lanes; ++i) store<L>(first + i * plane_ + t, v[i] + V{});  // zeros as sums have them
+    }
+    for (; t < plane_; ++t) {
+      const V v = share[t] + V{};
+      for (int i = 0; i < L::lanes; ++i) store<Single<A>>(first + i * plane_ + t, A(v[i]));
     }
   }
 
   template <class L>
-  POOLKIT_INLINE static void add_spaced(A* p, int64_t stride, typename L::Value v) {
+  POOLKIT_INLINE void take(Window<L> window, int64_t i, const typename Loop::Place& place,
+                           typename Loop::Inside inside) {
+    this->selector_.template share<L>(window, gradients<L>(i, inside));
+    add_shares<L>(sums_[0], window.spare, place, inside);
+    if constexpr (kLogits<S>) add_shares<L>(sums_[1], window.logit_spare, place, inside);
+  }
+
+  // The last tap first: so a cell takes from its outputs in their order, however many lanes there are.
+  template <class L>
+  POOLKIT_INLINE void add_shares(A* sums, const typename L::Value* shares, const typename Loop::Place& place,
+                                 typename Loop::Inside inside) const {
+    const int64_t taps = place.last - place.first;
+    const bool whole = L::lanes > 1 && inside.end - inside.begin == L::lanes;
+    const bool pairs = whole && place.apart == 2 && place.step == 1;
+    for (int64_t row = 0; row < this->k_; ++row) {
+      A* to = sums + (this->rows_[row] - start_) + place.start;
+      const typename L::Value* share = shares + row * taps - place.first;
+      int64_t tap = place.last - 1;
+      for (; pairs && tap > place.first; tap -= 2) add_pairs<L>(to + tap - 1, share[tap - 1], share[tap]);
+      for (; tap >= place.first; --tap) add_spaced<L>(to + tap * place.step, place.apart, share[tap], inside);
+    }
+  }
+
+  template <class L>
+  POOLKIT_INLINE typename L::Value gradients(int64_t i, typename Loop::Inside inside) const {
+    const T* gradients = grad_y_ + this->out_ + i;
+    const int n = inside.end - inside.begin;
+    if (n == L::lanes) return load<L>(gradients);
+    T some[L::lanes] = {};
+    __builtin_memcpy(some + inside.begin, gradients + inside.begin, sizeof(T) * size_t(n));
+    return load<L>(some);
+  }
+
+  // Two neighbouring taps of windows two cells apart.
+  template <class L>
+  POOLKIT_INLINE static void add_pairs(A* p, typename L::Value a, typename L::Value b) {
+    if constexpr (L::lanes > 1) {
+      store<L>(p, load<L>(p) + zipped_low<L>(a, b));
+      store<L>(p + L::lanes, load<L>(p + L::lanes) + zipped_high<L>(a, b));
+    }
+  }
+
+  template <class L>
+  POOLKIT_INLINE static void add_spaced(A* p, int64_t stride, typename L::Value v, typename Loop::Inside inside) {
     if constexpr (L::lanes == 1) {
       *p += v;
-    } else if (stride == 1) {
+    } else if (stride == 1 && inside.end - inside.begin == L::lanes) {
       store<L>(p, load<L>(p) + v);
     } else {
-      for (int i = 0; i < L::lanes; ++i) p[i * stride] += v[i];
+      A values[L::lanes];
+      store<L>(values, v);
+      for (int i = inside.begin; i < inside.end; ++i) p[i * stride] += values[i];
     }
   }
 
   const T* grad_y_;
-  T* grad_x_;
+  T* gradients_[2];           // of x, and of logits
   const int64_t plane_;       // numbers of a plane, all lanes
-  A* sums_ = nullptr;         // of the current plane
+  A* sums_[2] = {};           // of the current plane
   const T* start_ = nullptr;  // its cells
 };
 

@@ -40,13 +40,18 @@ int winner_bytes(const Problem& problem);
 
 // y is [outer][out...][inner]; winners, if not null, has the shape of y and winner_bytes a cell. A method that draws
 // (kNeedsSeed) draws the same cells from the same seed, whatever the layout and the threads.
-void forward(const Problem& problem, const void* x, void* y, void* winners, Parallel parallel, uint64_t seed = 0);
+// Logits, if not null, have the shape of x: the method "soft" then weighs by their exponentials instead of by x's own.
+void forward(const Problem& problem, const void* x, void* y, void* winners, Parallel parallel, uint64_t seed = 0,
+             const void* logits = nullptr);
 
 // grad_x is [outer][in...][inner] and is overwritten. x, y and winners are read where the method
 // needs them (see `needs`) and may be null otherwise. Of the method "stochastic_mean", grad_y comes divided by the
-// sum of the positive cells of each window.
+// sum of the positive cells of each window. With logits, grad_logits is overwritten too.
 void backward(const Problem& problem, const void* grad_y, const void* x, const void* y, const void* winners,
-              void* grad_x, Parallel parallel);
+              void* grad_x, Parallel parallel, const void* logits = nullptr, void* grad_logits = nullptr);
+
+// True if forward() and backward() of this method take logits.
+bool takes_logits(int method);
 
 enum Needs : int { kNeedsNothing = 0, kNeedsX = 1, kNeedsY = 2, kNeedsWinners = 4, kNeedsSeed = 8 };
 int needs(int method);
