@@ -6,8 +6,8 @@ For every method of the table (:mod:`poolkit.methods`) and rank 1 to 3: ``<name>
 last. Inputs are (N, C, *spatial) or (C, *spatial); the output has the same dtype, device and memory format.
 
 The functions are written from the table when this module is imported, as ``dataclasses`` writes ``__init__``: plain
-Python functions with real signatures. Their type stubs are in functional.pyi. The functions of the layers that are no
-reductions of windows, such as ``temporal_pool``, are written out in :mod:`poolkit.layers`.
+Python functions with real signatures. Their type stubs are in functional.pyi. The functions of the layers, such as
+``temporal_pool``, are written out in :mod:`poolkit.layers`.
 """
 
 from __future__ import annotations
@@ -49,8 +49,9 @@ def _fits(input: Tensor, rank: int) -> bool:
     return (dims == rank + 2 and 0 not in shape[1:]) or (dims == rank + 1 and 0 not in shape)
 
 
-_KNOWN: dict[tuple[Any, ...], Windows] = {}  # of sliding windows given in single ints, by shape and arguments
-_MOST_KNOWN = 4096
+#: Calls seen before that need nothing but a kernel, by everything that tells them apart.
+_READY: dict[tuple[Any, ...], ops.Ready] = {}
+_MOST_READY = 4096
 
 
 def _sliding(
@@ -67,23 +68,29 @@ def _sliding(
     return_indices: bool = False,
     generator: Any = None,
 ) -> Any:
-    # The common case once more, by one look-up: a call on a small tensor costs little else.
+    # A call on a small tensor costs little beside its arguments: what they mean is looked up.
     plain = type(kernel_size) is int and type(padding) is int and type(dilation) is int and type(ceil_mode) is bool
     key = None
     if plain and (stride is None or type(stride) is int) and type(input) is Tensor and not is_compiling():
-        key = (rank, input.shape, kernel_size, stride, padding, dilation, ceil_mode)
-        known = _KNOWN.get(key)
-        if known is not None:
-            return _run(method, rank, name, input, known, False, values, return_indices, generator)
+        types = values and tuple(map(type, values))  # True is not 1
+        key = (name, input.shape, input.dtype, kernel_size, stride, padding, dilation, ceil_mode, values, types)
+        try:
+            ready = _READY.get(key)
+        except TypeError:  # a value that cannot be looked up
+            ready = key = None
+        if ready is not None and not return_indices and generator is None and ops.is_plain(input):
+            return ops.pool_ready(input, ready)
     if not _fits(input, rank):
         geometry.check_sliding(rank, kernel_size, stride, padding, dilation, ceil_mode)
         _refuse_input(name, rank, input)
     windows = geometry.sliding(rank, input.shape[-rank:], kernel_size, stride, padding, dilation, ceil_mode)
-    if key is not None:
-        if len(_KNOWN) >= _MOST_KNOWN:
-            _KNOWN.clear()
-        _KNOWN[key] = windows
-    return _run(method, rank, name, input, windows, type(padding) is str, values, return_indices, generator)
+    y = _run(method, rank, name, input, windows, type(padding) is str, values, return_indices, generator)
+    if key is not None and method.refusal is None and not (method.params and method.params[-1].name == "dtype"):
+        if len(_READY) >= _MOST_READY:
+            _READY.clear()
+        if (ready := ops.ready(input, windows, method.plan(False, *values))) is not None:
+            _READY[key] = ready
+    return y
 
 
 def _adaptive(

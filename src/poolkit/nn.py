@@ -3,8 +3,8 @@
 For every function of :mod:`poolkit.functional` a module without logic: ``MaxPool2d`` for ``max_pool2d``,
 ``AdaptiveMaxPool2d``, ``GlobalMaxPool2d`` and so on, plus ``MaxUnpool1d`` to ``MaxUnpool3d`` and :class:`Pool`, which
 builds any method of windows by name. Where ``torch.nn`` has the layer, constructor, attributes and repr are the same.
-None of these has parameters or buffers. The layers that are no reductions of windows, such as ``TemporalPool``, are
-written out in :mod:`poolkit.layers`. Bad arguments are refused when a layer is built. Type stubs are in nn.pyi.
+None of these has parameters or buffers. The layers, such as ``TemporalPool``, are written out
+in :mod:`poolkit.layers`. Bad arguments are refused when a layer is built. Type stubs are in nn.pyi.
 """
 
 from __future__ import annotations

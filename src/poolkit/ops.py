@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import pathlib
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from torch.autograd import forward_ad
 
 from poolkit import geometry, reference
 from poolkit.geometry import Axis, Windows
-from poolkit.methods import KERNELS, Step
+from poolkit.methods import COUNT_VALID, KERNELS, Step
 from poolkit.methods.ranks import RULES
 
 _LIBRARY = pathlib.Path(__file__).with_name("_torch.so")
@@ -27,7 +27,7 @@ _INTEGERS = {
 }
 #: The dtypes that each kernel takes.
 KERNEL_DTYPES = {name: _FLOATS | _INTEGERS[kernel.integers] for name, kernel in KERNELS.items()}
-KERNEL_DTYPES |= {"roi_align": _FLOATS, "roi_pool": _FLOATS}
+KERNEL_DTYPES |= {"roi_align": _FLOATS, "roi_pool": _FLOATS, "sequences": _FLOATS}
 
 HAS_KERNELS = _LIBRARY.exists()
 if HAS_KERNELS:
@@ -35,6 +35,8 @@ if HAS_KERNELS:
     _pool = torch.ops.poolkit.pool.default
     _pool_winners = torch.ops.poolkit.pool_winners.default
     _pool_backward = torch.ops.poolkit.pool_backward.default
+    _pool_by_logits = torch.ops.poolkit.pool_by_logits.default
+    _pool_by_logits_backward = torch.ops.poolkit.pool_by_logits_backward.default
     _winner_indices = torch.ops.poolkit.winner_indices.default
     _max_unpool = torch.ops.poolkit.max_unpool.default
     _max_unpool_backward = torch.ops.poolkit.max_unpool_backward.default
@@ -252,6 +254,73 @@ def pool(
     return (y, _winner_indices(winners, packed)) if return_indices else y
 
 
+class Ready(NamedTuple):
+    """What a kernel needs to know of a call, beside its tensor."""
+
+    windows: Windows
+    step: Step
+    packed: list[int]
+
+
+def ready(x: Tensor, windows: Windows, steps: tuple[Step, ...]) -> Ready | None:
+    """The call, if one run of a kernel on x itself is all there is to it, forward and backward."""
+    if len(steps) != 1 or not HAS_KERNELS or x.dtype not in KERNEL_DTYPES[steps[0].kernel]:
+        return None
+    [step] = steps
+    kernel = KERNELS[step.kernel]
+    one_window = windows.rank == 1 and windows.axes[0].out == 1  # what `_tokens` looks at, strides and all
+    if step.magnitude or kernel.draws or kernel.gradient in ("cells", "formula") or one_window:
+        return None
+    return Ready(windows, step, geometry.pack(windows, step.counting, step.divisor))
+
+
+def is_plain(x: Tensor) -> bool:
+    """Whether kernels take a torch.Tensor as it is."""
+    return x.is_cpu and x.layout is torch.strided and not _transformed()
+
+
+def pool_ready(x: Tensor, ready: Ready) -> Tensor:
+    """The same as `pool`, for a call that is known to be no more than one run of a kernel."""
+    windows, step, packed = ready
+    if x.requires_grad and torch.is_grad_enabled():
+        return cast(Tensor, _Pool.apply(x, windows, step, packed, None)[0])
+    return cast(Tensor, _pool(x, step.kernel, packed, step.floats))
+
+
+class _ByLogits(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, logits: Tensor, windows: Windows, packed: list[int]) -> Tensor:
+        ctx.save_for_backward(x, logits)
+        ctx.windows, ctx.packed, ctx.channels_last = windows, packed, _channels_last(x, windows.rank)
+        return cast(Tensor, _pool_by_logits(x, logits, packed))
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+        x, logits = ctx.saved_tensors
+        if not torch.is_grad_enabled():
+            grad_x, grad_logits = _pool_by_logits_backward(grads[0], x, logits, ctx.packed, ctx.channels_last)
+            return grad_x, grad_logits, None, None
+        sources = [t if t.requires_grad else t.detach().requires_grad_() for t in (x, logits)]
+        y = reference.by_logits(sources[0], sources[1], ctx.windows)
+        grad_x, grad_logits = torch.autograd.grad(y, sources, grads[0], create_graph=True)
+        return grad_x, grad_logits, None, None
+
+
+def pool_by_logits(x: Tensor, logits: Tensor, windows: Windows) -> Tensor:
+    """The mean of each window, weighted by the exponentials of logits, which have x's shape; in x's dtype."""
+    kernel = "soft"
+    if why_no_kernel(x, kernel) is not None or why_no_kernel(logits, kernel) is not None:
+        return reference.by_logits(x, logits, windows)
+    common = torch.promote_types(x.dtype, logits.dtype)
+    packed = geometry.pack(windows, COUNT_VALID, 0)
+    values, scores = x.to(common), logits.to(common)
+    if torch.is_grad_enabled() and (x.requires_grad or logits.requires_grad):
+        y = cast(Tensor, _ByLogits.apply(values, scores, windows, packed))
+    else:
+        y = cast(Tensor, _pool_by_logits(values, scores, packed))
+    return y.to(x.dtype)
+
+
 class _Unpool(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, indices: Tensor, output_size: list[int]) -> Tensor:
@@ -340,6 +409,15 @@ def _register_fakes() -> None:
     ) -> Tensor:
         return _like(grad, _sizes(grad, windows, False), grad.dtype, channels_last, windows[0])
 
+    def pool_by_logits(x: Tensor, logits: Tensor, windows: list[int]) -> Tensor:
+        return pool(x, "soft", windows, [])
+
+    def pool_by_logits_backward(
+        grad: Tensor, x: Tensor, logits: Tensor, windows: list[int], channels_last: bool
+    ) -> tuple[Tensor, Tensor]:
+        grad_x = pool_backward(grad, x, None, None, "soft", windows, [], channels_last)
+        return grad_x, torch.empty_like(grad_x)
+
     def winner_indices(winners: Tensor, windows: list[int]) -> Tensor:
         rank = windows[0]
         return _like(winners, list(winners.shape), torch.int64, _channels_last(winners, rank), rank)
@@ -351,7 +429,16 @@ def _register_fakes() -> None:
     def max_unpool_backward(grad: Tensor, indices: Tensor, rank: int) -> Tensor:
         return _like(grad, list(indices.shape), grad.dtype, _channels_last(indices, rank), rank)
 
-    for fake in (pool, pool_winners, pool_backward, winner_indices, max_unpool, max_unpool_backward):
+    for fake in (
+        pool,
+        pool_winners,
+        pool_backward,
+        pool_by_logits,
+        pool_by_logits_backward,
+        winner_indices,
+        max_unpool,
+        max_unpool_backward,
+    ):
         torch.library.register_fake(f"poolkit::{fake.__name__}", fake)
 
 

@@ -180,16 +180,19 @@ class Cells:
         mean = largest * (shares * shares).sum(-1, keepdim=True) / torch.where(settled, 1, total)
         return torch.where(settled, parts.amax(-1, keepdim=True), mean).squeeze(-1)
 
-    def soft_mean(self, temperature: float, constant_weights: bool) -> Tensor:
-        largest = self.values.detach().masked_fill(~self.mask, float("-inf")).amax(-1, keepdim=True)
+    def soft_mean(self, temperature: float, constant_weights: bool, scores: Tensor | None = None) -> Tensor:
+        """The mean weighted by the softmax of scores, one a cell; of the cells themselves if there are none."""
+        if scores is None:
+            scores = self.values
+        largest = scores.detach().masked_fill(~self.mask, float("-inf")).amax(-1, keepdim=True)
         # The largest stands for itself: infinity less infinity is no number. Their derivatives stay.
-        top = self.values.detach() == largest
-        relative = torch.where(top, self.values - self.values.detach(), self.values - largest)
+        top = scores.detach() == largest
+        relative = torch.where(top, scores - scores.detach(), scores - largest)
         relative = relative.masked_fill(top & ~largest.isfinite(), 0) / temperature
         weights = relative.exp() * self.mask
         if constant_weights:
             weights = weights.detach()
-        parts = torch.where(weights == 0, 0, weights * self.values)
+        parts = torch.where((weights == 0) & ~self.values.isnan(), 0, weights * self.values)
         return parts.sum(-1) / weights.sum(-1)
 
     def norm(self, p: float | Tensor, mean: bool) -> Tensor:
@@ -239,6 +242,13 @@ def scatter(grad: Tensor, positions: Tensor, windows: Windows) -> Tensor:
     volume = functools.reduce(lambda a, b: a * b, windows.input_size, 1)
     flat = torch.zeros((*grad.shape[:-rank], volume), dtype=grad.dtype, device=grad.device)
     return flat.scatter_add(-1, positions.flatten(-rank), grad.flatten(-rank)).unflatten(-1, windows.input_size)
+
+
+def by_logits(x: Tensor, logits: Tensor, windows: Windows) -> Tensor:
+    """The mean of each window, weighted by the exponentials of logits."""
+    wide = torch.promote_types(x.dtype, torch.float32)
+    scores = Cells(logits.to(wide), windows).values
+    return Cells(x.to(wide), windows).soft_mean(1.0, False, scores).to(x.dtype)
 
 
 def adjoint(grad: Tensor, x: Tensor, windows: Windows, step: Step) -> Tensor:

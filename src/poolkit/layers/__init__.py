@@ -1,4 +1,4 @@
-"""The layers that are no reductions of sliding windows, one file a family.
+"""The layers: what takes more than the cells of its windows, one file a family.
 
 They are built on the functions of :mod:`poolkit.functional`, which offers theirs in turn; :mod:`poolkit.nn` offers the
 modules. Their rows are in :mod:`poolkit.methods`.

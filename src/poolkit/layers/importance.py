@@ -1,7 +1,4 @@
-"""Local importance pooling: means of windows, weighted by learnt logits.
-
-Windows are gathered: a call needs as much memory as all windows have cells, several times where they overlap.
-"""
+"""Local importance pooling: means of windows, weighted by learnt logits."""
 
 from __future__ import annotations
 
@@ -11,12 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from poolkit import geometry
+from poolkit import geometry, ops
 from poolkit.errors import ArgumentError
 from poolkit.geometry import Padding, Size
-from poolkit.layers.base import Layer, check_floating, check_map, wide
+from poolkit.layers.base import Layer, check_floating, check_map
 from poolkit.layers.convolution import CONVOLUTIONS
-from poolkit.reference import Cells
 
 _NORMALISATIONS = {1: torch.nn.InstanceNorm1d, 2: torch.nn.InstanceNorm2d, 3: torch.nn.InstanceNorm3d}
 
@@ -40,9 +36,7 @@ def _importance(
         )
     size = tuple(input.shape[-rank:])
     windows = geometry.sliding(rank, size, kernel_size, stride, padding, dilation, ceil_mode)
-    cells, scores = Cells(wide(input), windows), Cells(wide(logits), windows)
-    shares = scores.values.masked_fill(~scores.mask, -math.inf).softmax(-1)
-    return (shares.to(cells.values.dtype) * cells.values).sum(-1).to(input.dtype)
+    return ops.pool_by_logits(input, logits, windows)
 
 
 _IMPORTANCE_DOC = """The mean of each window, weighted by the exponentials of logits: y = sum exp(t) x / sum exp(t).
@@ -54,7 +48,8 @@ Args:
         weight.
 
 Returns:
-    (N, C, *output) or (C, *output). Logits are taken relative to the window's largest: none overflows.
+    (N, C, *output) or (C, *output). Logits are taken relative to the window's largest: none overflows. Where the
+    largest is infinite, only cells whose logit equals it weigh.
 
 dtypes: float32, float64, float16, bfloat16; half precision is computed in float32. Raises ArgumentError (a ValueError)
 for a bad argument, TypeError for one of a wrong type, NotImplementedError for another dtype.

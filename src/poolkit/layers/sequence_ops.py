@@ -12,11 +12,9 @@ from torch import Tensor
 
 from poolkit import ops
 from poolkit.layers import sequence_reference
-from poolkit.layers.base import FLOATS
 from poolkit.layers.steps import Sequences
 
-ops.KERNEL_DTYPES["sequences"] = frozenset(FLOATS)
-HAS_KERNELS = ops.HAS_KERNELS and hasattr(torch.ops.poolkit, "sequence_sum")
+HAS_KERNELS = ops.HAS_KERNELS
 if HAS_KERNELS:
     _sum = torch.ops.poolkit.sequence_sum.default
     _sum_backward = torch.ops.poolkit.sequence_sum_backward.default

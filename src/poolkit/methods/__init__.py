@@ -38,7 +38,7 @@ METHODS: dict[str, Method] = {
 #: What the methods run, by the names that steps use.
 KERNELS: dict[str, Kernel] = {kernel.name: kernel for m in METHODS.values() for kernel in m.own_kernels}
 
-#: The layers that are no reductions of sliding windows.
+#: What takes more than the cells of its windows (logits, lengths, boxes, learnt parameters), or has none.
 LAYERS: dict[str, Layer] = {
     layer.name: layer
     for layer in (

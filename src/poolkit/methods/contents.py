@@ -17,6 +17,7 @@ LOCAL_IMPORTANCE = Layer(
     summary="The mean of each window, weighted by the exponentials of logits that a small network makes of the input: "
     "what matters is learnt, not assumed.",
     file="importance",
+    native=True,
     functions=tuple(f"local_importance_pool{rank}d" for rank in _RANKS),
     modules=tuple(
         f"{name}{rank}d" for name in ("LocalImportancePool", "SimplifiedLogit", "BottleneckLogit") for rank in _RANKS

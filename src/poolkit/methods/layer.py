@@ -1,4 +1,4 @@
-"""What one row says about a layer that is no reduction of sliding windows."""
+"""What one row says about a layer: it takes more than the cells of its windows, or has none."""
 
 from __future__ import annotations
 
