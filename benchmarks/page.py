@@ -1,6 +1,7 @@
-"""Puts the figures of a run into docs/performance.md, between its two markers.
+"""Puts the figures of a run into docs/performance.md, between their markers.
 
 python benchmarks/page.py build/bench.json
+python benchmarks/page.py build/recipes.json
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from machine import said
 from report import TITLES, geometric_mean, times
 
 PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
-BEGIN, END = "<!-- figures: begin -->\n", "<!-- figures: end -->\n"
+RECIPES_HEAD = "| task | faster than the fastest recipe | bound | memory | recipe's |\n|---|---|---|---|---|\n"
 HEAD = (
     "| layer | method | poolkit | ch. last | torch | ch. last | best other peer | goal |\n"
     "|---|---|---|---|---|---|---|---|\n"
@@ -72,20 +73,42 @@ def figures(results: dict[str, Any]) -> str:
     return text
 
 
+def recipe_line(row: dict[str, Any]) -> str:
+    ours = row["contenders"].get("poolkit")
+    over = ours and ours["median"] / row["bound"]["median"]
+    recipe = next(iter(row["faster_than"]), None)
+    least = f"{times(row['faster_than_fastest'])} {recipe}" if recipe else "-"
+    memory = (times(row["memory"].get(name)) for name in ("poolkit", recipe))
+    return "| " + " | ".join([row["task"], least, times(over), *memory]) + " |\n"
+
+
+def recipes(results: dict[str, Any]) -> str:
+    text = said(results["machine"]) + "\n"
+    for direction, title in TITLES.items():
+        rows = [row for row in results["rows"] if row["direction"] == direction]
+        known = [row["faster_than_fastest"] for row in rows if row["faster_than_fastest"]]
+        if known:
+            text += f"\n### {title}\n\n{RECIPES_HEAD}{''.join(map(recipe_line, rows))}\n"
+            text += f"- {len(known)} rows: {times(geometric_mean(known))} as fast as the fastest recipe\n"
+    return text
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Puts the figures of a run into docs/performance.md.")
-    parser.add_argument("results", type=Path, help="what run.py wrote")
+    parser.add_argument("results", type=Path, help="what run.py or recipes.py wrote")
     given = parser.parse_args()
     try:
         results = json.loads(given.results.read_text())
-        before, _, rest = PAGE.read_text().partition(BEGIN)
-        _, marker, after = rest.partition(END)
+        section, write = ("recipes", recipes) if "task" in results["rows"][0] else ("figures", figures)
+        begin, end = (f"<!-- {section}: {place} -->\n" for place in ("begin", "end"))
+        before, _, rest = PAGE.read_text().partition(begin)
+        _, marker, after = rest.partition(end)
         if not marker:
-            raise ValueError(f"{PAGE} lacks its markers")
-    except (OSError, ValueError) as error:
+            raise ValueError(f"{PAGE} lacks the markers of {section}")
+    except (OSError, ValueError, LookupError) as error:
         print(error, file=sys.stderr)
         return 2
-    PAGE.write_text(before + BEGIN + figures(results) + END + after)
+    PAGE.write_text(before + begin + write(results) + end + after)
     print(f"figures of {len(results['rows'])} rows in {PAGE}")
     return 0
 
