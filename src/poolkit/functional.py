@@ -85,7 +85,8 @@ def _sliding(
         _refuse_input(name, rank, input)
     windows = geometry.sliding(rank, input.shape[-rank:], kernel_size, stride, padding, dilation, ceil_mode)
     y = _run(method, rank, name, input, windows, type(padding) is str, values, return_indices, generator)
-    if key is not None and method.refusal is None and not (method.params and method.params[-1].name == "dtype"):
+    converts = bool(method.params) and method.params[-1].name == "dtype" and values[-1] is not None
+    if key is not None and method.refusal is None and not converts:
         if len(_READY) >= _MOST_READY:
             _READY.clear()
         if (ready := ops.ready(input, windows, method.plan(False, *values))) is not None:

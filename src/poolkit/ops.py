@@ -93,15 +93,9 @@ def _runs_kernel(x: Tensor, kernel: str, backward: bool) -> bool:
 
 
 def _channels_last(x: Tensor, rank: int) -> bool:
-    return (
-        rank > 1
-        and x.dim() == rank + 2
-        and torch._prims_common.suggest_memory_format(x)
-        in (
-            torch.channels_last,
-            torch.channels_last_3d,
-        )
-    )
+    if rank == 1 or x.dim() != rank + 2 or x.is_contiguous():
+        return False
+    return torch._prims_common.suggest_memory_format(x) in (torch.channels_last, torch.channels_last_3d)
 
 
 def _last_format(rank: int) -> torch.memory_format:
