@@ -75,7 +75,7 @@ def figures(results: dict[str, Any]) -> str:
 
 def recipe_line(row: dict[str, Any]) -> str:
     ours = row["contenders"].get("poolkit")
-    over = ours and ours["median"] / row["bound"]["median"]
+    over = ours and ours["seconds"] / row["bound"]["seconds"]
     recipe = next(iter(row["faster_than"]), None)
     least = f"{times(row['faster_than_fastest'])} {recipe}" if recipe else "-"
     memory = (times(row["memory"].get(name)) for name in ("poolkit", recipe))

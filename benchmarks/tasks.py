@@ -1,4 +1,4 @@
-"""What recipes.py measures: window methods from shapes/recipes.txt, and layers with their recipes from here."""
+"""What recipes.py measures: window methods from recipes.txt, and layers with their recipes from here."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import importlib.util
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import layers
 import roi
@@ -48,7 +49,7 @@ class Task:
 
 def windowed() -> Iterator[Task]:
     """Window methods, in evaluation and, where they have one, in training."""
-    for case in layers.cases(list(layers.read_file(layers.SHAPES / "recipes.txt")), (), (), ()):
+    for case in layers.cases(list(layers.read_file(Path(__file__).with_name("recipes.txt"))), (), (), ()):
         yield of_case(case)
         if METHODS[case.method].trains:
             drawn = of_case(replace(case, params={**case.params, "training": True}))
