@@ -86,7 +86,7 @@ struct ExpOf<double> {
                                  0.50000000000000107};
 };
 
-// e^x for x <= 0, within 2 units in the last place; 0 where that is all but the smallest numbers. NaN may give
+// e^x for x <= 0, within one unit in the last place; 0 where that is all but the smallest numbers. NaN may give
 // anything.
 template <class L>
 POOLKIT_INLINE typename L::Value exponential(typename L::Value x) {

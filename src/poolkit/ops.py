@@ -87,8 +87,8 @@ def _runs_kernel(x: Tensor, kernel: str, backward: bool) -> bool:
     # The common case first; `why_no_kernel` covers the others.
     if backward and KERNELS[kernel].gradient == "formula":
         return False
-    if HAS_KERNELS and type(x) is Tensor and x.is_cpu and x.dtype in KERNEL_DTYPES[kernel]:
-        return x.layout is torch.strided and not _transformed()
+    if HAS_KERNELS and type(x) is Tensor and x.dtype in KERNEL_DTYPES[kernel] and is_plain(x):
+        return True
     return why_no_kernel(x, kernel) is None
 
 
@@ -294,9 +294,7 @@ class _ByLogits(torch.autograd.Function):
         if not torch.is_grad_enabled():
             grad_x, grad_logits = _pool_by_logits_backward(grads[0], x, logits, ctx.packed, ctx.channels_last)
             return grad_x, grad_logits, None, None
-        sources = [t if t.requires_grad else t.detach().requires_grad_() for t in (x, logits)]
-        y = reference.by_logits(sources[0], sources[1], ctx.windows)
-        grad_x, grad_logits = torch.autograd.grad(y, sources, grads[0], create_graph=True)
+        grad_x, grad_logits = reference.differentiated(reference.by_logits, (x, logits), grads[0], ctx.windows)
         return grad_x, grad_logits, None, None
 
 

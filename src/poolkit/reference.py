@@ -7,6 +7,7 @@ fallback where no kernel runs, the route of double backward, and an oracle for t
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -258,3 +259,13 @@ def adjoint(grad: Tensor, x: Tensor, windows: Windows, step: Step) -> Tensor:
         y = pool(source, windows, step)
         (result,) = torch.autograd.grad(y, source, grad, create_graph=True)
     return result
+
+
+def differentiated(
+    formula: Callable[..., Tensor], tensors: Sequence[Tensor | None], grad: Tensor, *settings: object
+) -> list[Tensor | None]:
+    """The gradients of those tensors that need one, by operations that autograd can differentiate again."""
+    with torch.enable_grad():
+        wanted = [tensor for tensor in tensors if tensor is not None and tensor.requires_grad]
+        results = iter(torch.autograd.grad(formula(*tensors, *settings), wanted, grad, create_graph=True))
+    return [next(results) if tensor is not None and tensor.requires_grad else None for tensor in tensors]

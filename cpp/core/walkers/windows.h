@@ -4,8 +4,8 @@
 //   channels first (inner == 1)   lanes run over outputs along the width
 //   channels last  (inner > 1)    lanes run over channels
 //
-// Padding is never gathered: windows that the border cuts along the width are taken one by one. Where a window is a
-// whole plane of neighbouring cells, lanes run over planes.
+// Padding is never gathered: windows that the border cuts along the width are taken one by one or, forward, column by
+// column, lanes running over rows. Where a window is a whole plane of neighbouring cells, lanes run over planes.
 #pragma once
 
 #include "../kernels.h"

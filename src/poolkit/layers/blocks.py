@@ -73,16 +73,6 @@ def _parts(x: Tensor, windows: Windows) -> Iterator[tuple[Part, list[Part]]]:
         yield part, [(*part, slice(row, min(row + rows, size[0]))) for row in range(0, size[0], rows)]
 
 
-def differentiated(
-    formula: Callable[..., Tensor], tensors: Sequence[Tensor | None], grad: Tensor, *settings: object
-) -> list[Tensor | None]:
-    """The gradients of those tensors that need one, by operations that autograd can differentiate again."""
-    with torch.enable_grad():
-        wanted = [tensor for tensor in tensors if tensor is not None and tensor.requires_grad]
-        results = iter(torch.autograd.grad(formula(*tensors, *settings), wanted, grad, create_graph=True))
-    return [next(results) if tensor is not None and tensor.requires_grad else None for tensor in tensors]
-
-
 def like_output(x: Tensor, packed: Sequence[int]) -> Tensor:
     """A tensor like the result of `pool`."""
     return x.new_empty((*x.shape[:2], *geometry.unpack(packed).output_size))

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from poolkit import geometry, ops
+from poolkit import geometry, ops, reference
 from poolkit.errors import ArgumentError
 from poolkit.geometry import Padding, Size, Windows
 from poolkit.layers import blocks
@@ -170,7 +170,7 @@ class _Pool(torch.autograd.Function):
         [grad] = grads
         tensors, windows, settings = ctx.saved_tensors, ctx.windows, ctx.settings
         if torch.is_grad_enabled():
-            results = blocks.differentiated(_gathered, tensors, grad, windows, settings)
+            results = reference.differentiated(_gathered, tensors, grad, windows, settings)
         else:
             results = _pool_backward(grad, *tensors, geometry.pack(windows, 0, 0), *settings)
             results = [*results, None][:4]

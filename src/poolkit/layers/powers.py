@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from poolkit import geometry, ops
+from poolkit import geometry, ops, reference
 from poolkit.errors import ArgumentError
 from poolkit.geometry import Padding, Size, Windows
 from poolkit.layers import blocks
@@ -114,7 +114,7 @@ class _Pool(torch.autograd.Function):
         [grad] = grads
         tensors, windows, mean = ctx.saved_tensors, ctx.windows, ctx.mean
         if torch.is_grad_enabled():
-            results = blocks.differentiated(_gathered, tensors, grad, windows, mean)
+            results = reference.differentiated(_gathered, tensors, grad, windows, mean)
         else:
             results = _pool_backward(grad, *tensors, geometry.pack(windows, 0, 0), mean)
         return *results, None, None

@@ -10,7 +10,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from poolkit import ops
+from poolkit import ops, reference
 from poolkit.layers import sequence_reference
 from poolkit.layers.steps import Sequences
 
@@ -113,11 +113,12 @@ class _Statistics(torch.autograd.Function):
         return cast(Tensor, y)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, None, None, None]:
         x, y, valid = ctx.saved_tensors
         if torch.is_grad_enabled():
-            again = sequence_reference.statistics(Sequences(x, valid, True), ctx.unbiased, ctx.eps)
-            (grad_x,) = torch.autograd.grad(again, x, grads[0], create_graph=True)
+            [grad_x] = reference.differentiated(
+                lambda x: sequence_reference.statistics(Sequences(x, valid, True), ctx.unbiased, ctx.eps), [x], grads[0]
+            )
         else:
             grad_x = _as_input(_statistics_backward(grads[0], x, y, valid, ctx.unbiased, ctx.order), ctx.order)
         return grad_x, None, None, None
