@@ -228,6 +228,49 @@ def _top_k_mean(values: Array, padded: int, k: int) -> list[Part]:
     return [Part(float(np.sum(values[chosen])) / len(chosen), slope)]
 
 
+def _gem(values: Array, padded: int, p: float = 3.0, eps: float = 1e-6) -> list[Part]:
+    if np.isnan(values).any():
+        return [Part(math.nan, np.full(len(values), math.nan))]
+    [part] = _power(np.maximum(values, eps), p, len(values))
+    return [Part(part.value, np.where(values > eps, part.slope, 0))]
+
+
+def _log_sum_exp(values: Array, padded: int, r: float = 10.0, mean: bool = True) -> list[Part]:
+    size = len(values)
+    if r == 0:
+        return [Part(float(np.mean(values)), np.full(size, 1 / size))]
+    if np.isnan(values).any():
+        return [Part(math.nan, np.full(size, math.nan))]
+    top = float(np.max(values) if r > 0 else np.min(values))
+    exponents = [0.0 if value == top else r * (value - top) for value in values]
+    weights = np.exp(exponents)
+    # Of numbers near 1 the mean is taken of what they are less.
+    part = math.log1p(math.fsum(math.expm1(e) for e in exponents) / size)
+    if not mean:
+        part = math.log(weights.sum())
+    return [Part(top if math.isinf(top) else top + part / r, weights / weights.sum())]
+
+
+def _range(values: Array, padded: int) -> list[Part]:
+    [high], [low] = _max(values, padded), _min(values, padded)
+    return [Part(high.value - low.value, high.slope - low.slope)]
+
+
+def _var(values: Array, padded: int, unbiased: bool = False) -> list[Part]:
+    size, divisor = len(values), max(len(values) - unbiased, 1)
+    if not np.isfinite(values).all():
+        return [Part(math.nan, np.full(size, math.nan))]
+    mean = math.fsum(values) / size
+    value = math.fsum((x - mean) ** 2 for x in values) / divisor
+    return [Part(value, 2 * (values - mean) / divisor)]
+
+
+def _std(values: Array, padded: int, unbiased: bool = False, eps: float = 1e-5) -> list[Part]:
+    [part] = _var(values, padded, unbiased)
+    value = math.sqrt(part.value + eps)
+    return [Part(value, part.slope / (2 * value))]
+
+
 RULES: dict[str, Callable[..., list[Part]]] = {
     "max": _max,
     "min": _min,
@@ -242,6 +285,11 @@ RULES: dict[str, Callable[..., list[Part]]] = {
     "median": _median,
     "quantile": _quantile,
     "top_k_mean": _top_k_mean,
+    "gem": _gem,
+    "log_sum_exp": _log_sum_exp,
+    "range": _range,
+    "std": _std,
+    "var": _var,
 }
 
 

@@ -181,5 +181,12 @@ def test_bad_arguments() -> None:
         torch.ops.poolkit.pool(torch.zeros(1, 1, 1), "stochastic", [1, 0, 0, *[1, 1, 1, 1, 1, 0, 0] * 3], [])
     with pytest.raises(RuntimeError, match="no kernel for the gradient"):
         torch.ops.poolkit.pool_backward(
-            torch.zeros(1, 1, 1), None, None, None, "top_k_mean", [1, 0, 0, *[1, 1, 1, 1, 1, 0, 0] * 3], [1.0], False
+            torch.zeros(1, 1, 1),
+            None,
+            None,
+            None,
+            "quantile_linear",
+            [1, 0, 0, *[1, 1, 1, 1, 1, 0, 0] * 3],
+            [0.5],
+            False,
         )

@@ -145,6 +145,41 @@ def test_compiles_whole() -> None:
     torch.compiler.reset()
 
 
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("shape", ["random", "rising", "falling", "equal", "nan first"])
+def test_long_rows(shape: str, order: str) -> None:
+    """More steps than are looked at together, and rows that keep the least of what they hold until the end."""
+    rows = torch.randn(1, 3, 1000, generator=torch.Generator().manual_seed(3))
+    if shape in ("rising", "falling"):
+        rows = rows.sort(descending=shape == "falling").values
+    elif shape == "equal":
+        rows = rows.round()
+    elif shape == "nan first":
+        rows[..., :100] = math.nan
+    for k in (1, 7, 70, 600, 999, 1000, 1003):
+        for dtype in FLOATS:
+            x = rows.to(dtype)
+            y = k_max_pool1d(x, k, order)
+            torch.testing.assert_close(y, expect(x, [k], [1000], k, order), rtol=0, atol=0, equal_nan=True)
+
+
+def test_operators_check_what_they_are_given() -> None:
+    x, three = torch.randn(2, 3, 5), torch.tensor([3, 3])
+    places = torch.zeros(2, 3, 4, dtype=torch.int32)
+    places[1, 2, 2] = 5
+    run = torch.ops.poolkit
+    with pytest.raises(RuntimeError, match="places must be steps from 0 to 4"):
+        run.sequence_largest_backward(torch.zeros(2, 3, 4), places, three, 5)
+    with pytest.raises(RuntimeError, match="counts must be from 0 to k and to lengths"):
+        run.sequence_largest(x, torch.tensor([5, 2]), three, 4, False)
+    with pytest.raises(RuntimeError, match="counts must be from 0 to k and to lengths"):
+        run.sequence_largest(x, torch.tensor([5, 5]), three, 2, False)
+    with pytest.raises(RuntimeError, match="and these to 5"):
+        run.sequence_largest(x, torch.tensor([5, 6]), three, 4, False)
+    with pytest.raises(RuntimeError, match="int64 CPU tensors"):
+        run.sequence_largest(x, three.int(), three, 4, False)
+
+
 def test_bad_arguments() -> None:
     x = torch.zeros(2, 3, 4)
     for k in (0, -1):

@@ -231,6 +231,11 @@ def test_every_method_pools_every_type_of_number(method: str, dtype: str) -> Non
         "median": np.sort(cells, -1)[..., 1],
         "quantile": np.sort(cells, -1)[..., 0],
         "top_k_mean": np.sort(cells, -1)[..., 1:].mean(-1),
+        "gem": (np.maximum(cells, 1e-6) ** 3).mean(-1) ** (1 / 3),
+        "log_sum_exp": cells.max(-1) + np.log(np.exp(10 * (cells - cells.max(-1, keepdims=True))).mean(-1)) / 10,
+        "range": np.ptp(cells, -1),
+        "std": np.sqrt(cells.var(-1) + 1e-5),
+        "var": cells.var(-1),
     }[method]
     np.testing.assert_allclose(pooled[0].astype(np.float64), expected, rtol=2e-3 if dtype == "e" else 1e-5)
 

@@ -21,6 +21,7 @@ import torch
 from PIL import Image
 
 from poolkit import functional as F
+from poolkit import nn
 from poolkit.cli.app import app
 from poolkit.methods import Row
 from poolkit.show import Axis, Field, Selection, Subject, draw, load, save
@@ -47,6 +48,11 @@ COMMANDS = {
     "median": f"{_PORTRAIT} --method median --method avg",
     "quantile": f"{_SONG} --kernel-size 6 --method quantile:q=0.1 --method quantile:q=0.9",
     "top_k_mean": f"{_SONG} --kernel-size 6 --method top_k_mean:k=4 --method avg",
+    "gem": f"{_PORTRAIT} --method gem:p=1 --method gem:p=3 --method gem:p=30",
+    "log_sum_exp": f"{_SONG} --kernel-size 6 --method log_sum_exp:r=0 --method log_sum_exp:r=0.3",
+    "range": "grace_hopper --kernel-size 8 --method range --method std",
+    "std": f"{_SONG} --kernel-size 6 --method std --method avg",
+    "var": "terrain --kernel-size 8 --method var --method std",
 }
 
 
@@ -153,6 +159,83 @@ def _in_blocks(subject: Subject, name: str, values: torch.Tensor) -> Field:
     return _pooled(name, values[0], [Axis(axis.label, 5.5, 12) for axis in subject.field.axes])
 
 
+def _portrait() -> tuple[Subject, torch.Tensor]:
+    subject = load("grace_hopper")
+    return subject, torch.from_numpy(subject.field.values.copy()).float()[None]
+
+
+def channel() -> Drawing:
+    subject, portrait = _portrait()
+    maps = F.channel_pool(portrait, ("mean", "max"))[0]
+    names = zip(("mean of red, green and blue", "maximum"), maps, strict=True)
+    return subject, [_pooled(name, values[None], subject.field.axes) for name, values in names]
+
+
+def attention() -> Drawing:
+    """Values that name their step give the weights themselves."""
+    subject, song = _song()
+    steps = song[0].T / 20
+    loudest = steps[steps.mean(1).argmax()]
+    queries = {"the mean of all steps": steps.mean(0), "the loudest step": loudest}
+    weights = F.attention_pool(torch.stack(list(queries.values())), steps, torch.eye(len(steps)))
+    parts = zip(queries, weights, strict=True)
+    return subject, [_pooled(f"weights, asked by {name}", w[None], subject.field.axes[1:]) for name, w in parts]
+
+
+@torch.no_grad()
+def gated_attention() -> Drawing:
+    subject, song = _song()
+    steps = song[0].T
+    pool = nn.GatedAttentionPool(steps.shape[1], hidden_channels=1)
+    for parameter in pool.parameters():
+        parameter.zero_()
+    signal, weigh = pool.content, pool.score
+    loudness = steps.mean(1)
+    signal.weight.fill_(1 / len(steps[0]) / loudness.std())
+    signal.bias.fill_(-float(loudness.mean() / loudness.std()))
+    weigh.weight.fill_(8)
+    rows = {"mean": steps.mean(0), "loud steps weigh more": pool(steps)}
+    return subject, [_pooled(name, values[None], subject.field.axes[:1]) for name, values in rows.items()]
+
+
+@torch.no_grad()
+def squeeze_excitation() -> Drawing:
+    """A gate that opens for the channel whose mean is largest."""
+    subject, portrait = _portrait()
+    block = nn.SqueezeExcitation2d(3, reduction=1)
+    _favour_the_largest(block)
+    return subject, [_picture(subject, "the strongest channel favoured", block(portrait / 255))]
+
+
+@torch.no_grad()
+def cbam() -> Drawing:
+    """The same, then a gate that opens where the channels' mean is large around a cell."""
+    subject, portrait = _portrait()
+    block = nn.CBAM2d(3, reduction=1, kernel_size=31)
+    _favour_the_largest(block)
+    block.cells.weight[:, 0] = 12 / 31**2
+    block.cells.weight[:, 1] = -6 / 31**2
+    return subject, [_picture(subject, "channels, then cells", block(portrait / 255))]
+
+
+def _favour_the_largest(block: Any) -> None:
+    for convolution in (block.fc1, block.fc2):
+        convolution.bias.zero_()
+        convolution.weight.copy_(torch.eye(3)[..., None, None])
+    block.fc2.weight.copy_((40 * (torch.eye(3) - 1 / 3))[..., None, None])
+
+
+def _picture(subject: Subject, name: str, values: torch.Tensor) -> Field:
+    pixels = (255 * values[0] / values.max()).round()
+    return dataclasses.replace(_pooled(name, pixels, subject.field.axes), single=False)
+
+
+def _learnt(layer: Callable[..., torch.nn.Module], name: str, starts: Iterable[float]) -> Drawing:
+    subject, heights = _heights()
+    pooled = [(f"{name}={start:g}", layer(12, **{name: start})(heights).detach()) for start in starts]
+    return subject, [_in_blocks(subject, title, values) for title, values in pooled]
+
+
 #: What the pictures of layers show, and how.
 LAYERS: dict[str, tuple[str, Callable[[], Drawing]]] = {
     "temporal": ("each frequency over all steps", temporal),
@@ -162,6 +245,19 @@ LAYERS: dict[str, tuple[str, Callable[[], Drawing]]] = {
     "detail_preserving": ("kernel 12, stride 12", detail_preserving),
     "spatial_pyramid": ("max pooling, levels 2, 4 and 8", spatial_pyramid),
     "sppf": ("max pooling by 9 x 9, once, twice and three times", sppf),
+    "learnt_power": (
+        "kernel 12, exponents that training may find",
+        functools.partial(_learnt, nn.LearntPowerAvgPool2d, "norm_type", (1, 8, 64)),
+    ),
+    "learnt_log_sum_exp": (
+        "kernel 12, sharpness that training may find",
+        functools.partial(_learnt, nn.LearntLogSumExpPool2d, "r", (-0.5, 0, 0.5)),
+    ),
+    "channel": ("the three channels of every cell", channel),
+    "attention": ("the steps of the song as tokens", attention),
+    "gated_attention": ("each frequency over all steps, weights set by hand", gated_attention),
+    "squeeze_excitation": ("weights set by hand", squeeze_excitation),
+    "cbam": ("weights set by hand", cbam),
     "roi_align": ("two boxes, each to 24 x 24", functools.partial(_regions, F.roi_align)),
     "roi_pool": ("two boxes, each to 24 x 24", functools.partial(_regions, F.roi_pool)),
 }

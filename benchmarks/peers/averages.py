@@ -1,4 +1,4 @@
-"""Weighted means of windows as quotients of two average poolings: shorter than gathering, but exp overflows."""
+"""What average poolings can be combined to: shorter than gathering, but exp overflows and squares cancel."""
 
 from __future__ import annotations
 
@@ -14,8 +14,13 @@ from peers.windows import TINY
 
 
 def function(case: Case) -> Function | None:
-    weights, mean = WEIGHTS.get(case.method), average(case)
-    if weights is None or mean is None or case.params.get("training") or case.layer.geometry.get("padding"):
+    mean = average(case)
+    if mean is None or case.params.get("training") or case.layer.geometry.get("padding"):
+        return None
+    if formula := FORMULAS.get(case.method):
+        return formula(case, mean)
+    weights = WEIGHTS.get(case.method)
+    if weights is None:
         return None
     weigh = weights(case)
 
@@ -30,6 +35,32 @@ def soft(case: Case) -> Function:
     temperature = case.params.get("temperature", 1.0)
     return lambda x: (x / temperature).exp()
 
+
+def gem(case: Case, mean: Function) -> Function:
+    p, eps = case.params.get("p", 3.0), case.params.get("eps", 1e-6)
+    return lambda x: mean(x.clamp(min=eps).pow(p)).pow(1 / p)
+
+
+def log_sum_exp(case: Case, mean: Function) -> Function:
+    r = case.params.get("r", 10.0)
+    return lambda x: mean((r * x).exp()).log() / r
+
+
+def variance(case: Case, mean: Function) -> Function:
+    return lambda x: mean(x * x) - mean(x).square()
+
+
+def deviation(case: Case, mean: Function) -> Function:
+    of_variance = variance(case, mean)
+    return lambda x: (of_variance(x) + 1e-5).sqrt()
+
+
+FORMULAS: dict[str, Callable[[Case, Function], Function]] = {
+    "gem": gem,
+    "log_sum_exp": log_sum_exp,
+    "var": variance,
+    "std": deviation,
+}
 
 WEIGHTS: dict[str, Callable[[Case], Function]] = {
     "soft": soft,

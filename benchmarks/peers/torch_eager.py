@@ -31,6 +31,11 @@ def minimum(case: Case) -> Function:
     return lambda x: -largest(-x)
 
 
+def spread(case: Case) -> Function:
+    largest = maximum(case)
+    return lambda x: largest(x) + largest(-x)
+
+
 def average(case: Case) -> Function | None:
     layer = case.layer
     if layer.form != "windowed":
@@ -104,6 +109,7 @@ def average_or_maximum(case: Case) -> Function | None:
 RECIPES: dict[str, Callable[[Case], Function | None]] = {
     "max": maximum,
     "min": minimum,
+    "range": spread,
     "avg": average,
     "sum": total,
     "lp": norm,

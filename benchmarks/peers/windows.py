@@ -81,6 +81,23 @@ def top_k_mean(case: Case) -> Reduction:
     return lambda windows, dim: windows.topk(k, dim).values.mean(dim)
 
 
+def log_sum_exp(case: Case) -> Reduction:
+    r = case.params.get("r", 10.0)
+    return lambda windows, dim: ((r * windows).logsumexp(dim) - math.log(windows.shape[dim])) / r
+
+
+def spread(case: Case) -> Reduction:
+    return lambda windows, dim: windows.amax(dim) - windows.amin(dim)
+
+
+def variance(case: Case) -> Reduction:
+    return lambda windows, dim: windows.var(dim, correction=0)
+
+
+def deviation(case: Case) -> Reduction:
+    return lambda windows, dim: (windows.var(dim, correction=0) + 1e-5).sqrt()
+
+
 Reductions = Mapping[str, Callable[[Case], Reduction]]
 REDUCTIONS: Reductions = {
     "soft": soft,
@@ -88,6 +105,10 @@ REDUCTIONS: Reductions = {
     "median": median,
     "quantile": quantile,
     "top_k_mean": top_k_mean,
+    "log_sum_exp": log_sum_exp,
+    "range": spread,
+    "var": variance,
+    "std": deviation,
 }
 
 

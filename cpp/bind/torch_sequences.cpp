@@ -190,6 +190,82 @@ Tensor sequence_statistics_backward(Tensor grad, Tensor x, Tensor y, std::option
   return grad_x.tensor;
 }
 
+// How many steps of each sample are looked at, and how many are kept.
+class Counted {
+ public:
+  Counted(const Batch& batch, const std::optional<Tensor>& lengths, const Tensor& counts, int64_t kept, bool by_value)
+      : counts_(checked(batch, counts)), lengths_(lengths.has_value() ? checked(batch, *lengths) : counts_) {
+    largest_ = {values(lengths_), values(counts_), kept, by_value};
+    for (int64_t n = 0; n < batch.sizes()[0]; ++n) {
+      const int64_t length = largest_.lengths[n], count = largest_.counts[n];
+      STD_TORCH_CHECK(0 <= count && count <= kept && count <= length && length <= batch.sizes()[2],
+                      "poolkit: counts must be from 0 to k and to lengths, and these to ", batch.sizes()[2],
+                      ", but got ", count, " of ", length);
+    }
+  }
+
+  const poolkit::Largest& largest() const { return largest_; }
+
+ private:
+  static const int64_t* values(const Tensor& t) { return static_cast<const int64_t*>(t.const_data_ptr()); }
+  static Tensor checked(const Batch& batch, const Tensor& t) {
+    STD_TORCH_CHECK(t.is_cpu() && t.scalar_type() == ScalarType::Long && t.dim() == 1 && t.size(0) == batch.sizes()[0],
+                    "poolkit: lengths and counts must be int64 CPU tensors of shape (N,)");
+    return torch::stable::contiguous(t);
+  }
+
+  Tensor counts_, lengths_;
+  poolkit::Largest largest_{};
+};
+
+Tensor along_steps(const Tensor& x) { return x.stride(2) == 1 || x.size(2) == 1 ? x : torch::stable::contiguous(x); }
+
+Tensor run_largest(const Tensor& x, const Tensor& lengths, const Tensor& counts, int64_t kept, bool by_value,
+                   int32_t* places) {
+  const Batch batch(x, sizes_of_input(x), std::nullopt);
+  const Counted counted(batch, lengths, counts, kept, by_value);
+  const Tensor from = along_steps(x);
+  Tensor y = poolkit::allocate({x.size(0), x.size(1), kept}, x.scalar_type());
+  poolkit::sequence_largest(batch.sequences(), strides_of(from), counted.largest(), from.const_data_ptr(),
+                            y.mutable_data_ptr(), places, kTorchThreads);
+  return y;
+}
+
+Tensor sequence_largest(Tensor x, Tensor lengths, Tensor counts, int64_t k, bool by_value) {
+  STD_TORCH_CHECK(k >= 1, "poolkit: k must be greater than zero, but got ", k);
+  return run_largest(x, lengths, counts, k, by_value, nullptr);
+}
+
+std::tuple<Tensor, Tensor> sequence_largest_places(Tensor x, Tensor lengths, Tensor counts, int64_t k, bool by_value) {
+  STD_TORCH_CHECK(k >= 1, "poolkit: k must be greater than zero, but got ", k);
+  const std::vector<int64_t> sizes = sizes_of_input(x);
+  Tensor places = torch::stable::empty({sizes[0], sizes[1], k}, ScalarType::Int);
+  Tensor y = run_largest(x, lengths, counts, k, by_value, static_cast<int32_t*>(places.mutable_data_ptr()));
+  return {y, places};
+}
+
+Tensor sequence_largest_backward(Tensor grad, Tensor places, Tensor counts, int64_t steps) {
+  STD_TORCH_CHECK(grad.dim() == 3, "poolkit: the gradient of the largest steps must be (N, C, k)");
+  const int64_t samples = grad.size(0), channels = grad.size(1), kept = grad.size(2);
+  const Batch batch(grad, {samples, channels, steps}, std::nullopt);
+  const Counted counted(batch, std::nullopt, counts, kept, false);
+  STD_TORCH_CHECK(places.is_cpu() && places.scalar_type() == ScalarType::Int && places.dim() == 3 &&
+                      places.size(0) == samples && places.size(1) == channels && places.size(2) == kept,
+                  "poolkit: places must be an int32 CPU tensor of the gradient's shape");
+  const Tensor at = torch::stable::contiguous(places), from = torch::stable::contiguous(grad);
+  const auto* const place = static_cast<const int32_t*>(at.const_data_ptr());
+  for (int64_t row = 0; row < samples * channels; ++row) {
+    for (int64_t i = 0; i < counted.largest().counts[row / channels]; ++i) {
+      const int32_t step = place[row * kept + i];
+      STD_TORCH_CHECK(step >= 0 && step < steps, "poolkit: places must be steps from 0 to ", steps - 1);
+    }
+  }
+  Tensor grad_x = poolkit::allocate({samples, channels, steps}, grad.scalar_type());
+  poolkit::sequence_largest_backward(batch.sequences(), counted.largest(), from.const_data_ptr(), place,
+                                     grad_x.mutable_data_ptr(), kTorchThreads);
+  return grad_x;
+}
+
 }  // namespace
 
 STABLE_TORCH_LIBRARY_FRAGMENT(poolkit, m) {
@@ -202,6 +278,9 @@ STABLE_TORCH_LIBRARY_FRAGMENT(poolkit, m) {
   m.def(
       "sequence_statistics_backward(Tensor grad, Tensor x, Tensor y, Tensor? valid, bool unbiased, int[] order) -> "
       "Tensor");
+  m.def("sequence_largest(Tensor x, Tensor lengths, Tensor counts, int k, bool by_value) -> Tensor");
+  m.def("sequence_largest_places(Tensor x, Tensor lengths, Tensor counts, int k, bool by_value) -> (Tensor, Tensor)");
+  m.def("sequence_largest_backward(Tensor grad, Tensor places, Tensor counts, int steps) -> Tensor");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(poolkit, CPU, m) {
@@ -212,4 +291,7 @@ STABLE_TORCH_LIBRARY_IMPL(poolkit, CPU, m) {
   m.impl("sequence_extreme_backward", TORCH_BOX(&sequence_extreme_backward));
   m.impl("sequence_statistics", TORCH_BOX(&sequence_statistics));
   m.impl("sequence_statistics_backward", TORCH_BOX(&sequence_statistics_backward));
+  m.impl("sequence_largest", TORCH_BOX(&sequence_largest));
+  m.impl("sequence_largest_places", TORCH_BOX(&sequence_largest_places));
+  m.impl("sequence_largest_backward", TORCH_BOX(&sequence_largest_backward));
 }

@@ -7,6 +7,7 @@
 
 #include "kernels.h"
 #include "roi.h"
+#include "scratch.h"
 #include "sequences.h"
 
 #if defined(POOLKIT_ISAS_X86)
@@ -113,36 +114,6 @@ std::atomic<int>& chosen() {
 
 const Isa& active() { return isas().list[chosen().load(std::memory_order_relaxed)]; }
 const Kernels& kernels_for(DType dtype) { return *active().kernels(dtype); }
-
-// The sanitizer is to see what lies beyond the scratch that a call asked for.
-#if defined(__SANITIZE_ADDRESS__)
-constexpr bool kExactScratch = true;
-#else
-constexpr bool kExactScratch = false;
-#endif
-
-// Scratch of a worker thread: grows, and is kept for the next call.
-class Scratch {
- public:
-  ~Scratch() { std::free(memory_); }
-  void* at_least(int64_t bytes) {
-    if (bytes > size_ || kExactScratch) {
-      std::free(memory_);
-      size_ = ((kExactScratch ? bytes : bytes + bytes / 2) + 63) / 64 * 64;
-      memory_ = std::aligned_alloc(64, static_cast<size_t>(size_));
-      if (memory_ == nullptr) {
-        std::fprintf(stderr, "poolkit: out of memory (%lld bytes of scratch)\n", static_cast<long long>(size_));
-        std::abort();
-      }
-      std::memset(memory_, 0, static_cast<size_t>(size_));
-    }
-    return memory_;
-  }
-
- private:
-  void* memory_ = nullptr;
-  int64_t size_ = 0;
-};
 
 void* scratch_for(const Plan& plan) {
   thread_local Scratch scratch;

@@ -36,6 +36,12 @@ struct DoubleLanes {
     return e * splat(0x1.62e42fefa39efp-1) + (s + s) * (splat(1) + p * t);
   }
 
+  // ln(1 + x): what rounding 1 + x loses is in proportion.
+  static Value log_one_plus(Value x) {
+    const Value sum = x + splat(1), kept = sum - splat(1);
+    return kept == Value{} ? x : log(sum) * (x / kept);
+  }
+
   // e^x, for |x| <= 700.
   static Value exp(Value x) {
     const Value shifted = x * splat(0x1.71547652b82fep+0) + splat(0x1.8p52);  // rounds to an integer, in the low bits
@@ -86,22 +92,64 @@ struct ExpOf<double> {
                                  0.50000000000000107};
 };
 
+// e^x for x <= 0 as 2^n (1 + rest).
+template <class L>
+struct SplitPower {
+  typename L::Value power, rest;
+
+  POOLKIT_INLINE explicit SplitPower(typename L::Value x) {
+    using V = typename L::Value;
+    using Exp = ExpOf<typename L::Scalar>;
+    using Bits = typename UnsignedLanes<L>::type;
+    const V shifted = x * L::splat(Exp::log2_e) + L::splat(Exp::rounder);  // rounds to an integer, in the low bits
+    const V n = shifted - L::splat(Exp::rounder);
+    const V r = (x - n * L::splat(Exp::ln2_high)) - n * L::splat(Exp::ln2_low);
+    V q = L::splat(Exp::q[0]);
+#pragma GCC unroll 16
+    for (size_t i = 1; i < sizeof(Exp::q) / sizeof(Exp::q[0]); ++i) q = q * r + L::splat(Exp::q[i]);
+    rest = q * (r * r) + r;
+    power = bit_cast<V>((bit_cast<Bits>(shifted) << Exp::kDigits) + bit_cast<Bits>(L::splat(1)));
+  }
+};
+
 // e^x for x <= 0, within one unit in the last place; 0 where that is all but the smallest numbers. NaN may give
 // anything.
 template <class L>
 POOLKIT_INLINE typename L::Value exponential(typename L::Value x) {
+  const SplitPower<L> split(x);
+  const typename L::Value mantissa = split.rest + L::splat(1);
+  return x < L::splat(ExpOf<typename L::Scalar>::lowest) ? typename L::Value{} : mantissa * split.power;
+}
+
+// e^x - 1 for x <= 0; exact to a few units in the last place near 0, too.
+template <class L>
+POOLKIT_INLINE typename L::Value exponential_less_one(typename L::Value x) {
+  const SplitPower<L> split(x);
+  const typename L::Value less = split.power - L::splat(1);
+  return x < L::splat(ExpOf<typename L::Scalar>::lowest) ? L::splat(-1) : split.rest * split.power + less;
+}
+
+// ln(x) of positive numbers, or ln(1 + x).
+template <class L, bool one_plus>
+__attribute__((noinline)) typename L::Value logarithm(typename L::Value x) {
   using V = typename L::Value;
-  using Exp = ExpOf<typename L::Scalar>;
-  using Bits = typename UnsignedLanes<L>::type;
-  const V shifted = x * L::splat(Exp::log2_e) + L::splat(Exp::rounder);  // rounds to an integer, in the low bits
-  const V n = shifted - L::splat(Exp::rounder);
-  const V r = (x - n * L::splat(Exp::ln2_high)) - n * L::splat(Exp::ln2_low);
-  V q = L::splat(Exp::q[0]);
-#pragma GCC unroll 16
-  for (size_t i = 1; i < sizeof(Exp::q) / sizeof(Exp::q[0]); ++i) q = q * r + L::splat(Exp::q[i]);
-  const V mantissa = (q * (r * r) + r) + L::splat(1);
-  const V power = bit_cast<V>((bit_cast<Bits>(shifted) << Exp::kDigits) + bit_cast<Bits>(L::splat(1)));
-  return x < L::splat(Exp::lowest) ? V{} : mantissa * power;
+  if constexpr (!kSame<typename L::Scalar, float>) {
+    return each_lane<L>(x, [](double v) { return one_plus ? __builtin_log1p(v) : __builtin_log(v); });
+  } else if constexpr (L::lanes == 1) {
+    using Two = typename VectorOf<float, 8>::type;
+    using D = DoubleLanes<16>;
+    return __builtin_convertvector(one_plus ? D::log_one_plus(D::splat(x)) : D::log(D::splat(x)), Two)[0];
+  } else {
+    using Half = typename VectorOf<float, sizeof(V) / 2>::type;
+    using D = DoubleLanes<sizeof(V)>;
+    Half halves[2];
+    __builtin_memcpy(halves, &x, sizeof(V));
+    for (Half& half : halves) {
+      const auto wide = __builtin_convertvector(half, typename D::Value);
+      half = __builtin_convertvector(one_plus ? D::log_one_plus(wide) : D::log(wide), Half);
+    }
+    return load_bits<V>(halves);
+  }
 }
 
 // x^p of magnitudes; NaN stays NaN.

@@ -8,6 +8,7 @@
 #include "reducers/norms.h"
 #include "reducers/ranks.h"
 #include "reducers/softmax.h"
+#include "reducers/spreads.h"
 
 #define POOLKIT_REDUCERS(REDUCER)          \
   REDUCER(max, Max)                        \
@@ -22,4 +23,9 @@
   REDUCER(top_k_mean, TopKMean)            \
   REDUCER(stochastic, Stochastic)          \
   REDUCER(stochastic_mean, StochasticMean) \
-  REDUCER(soft, Soft)
+  REDUCER(soft, Soft)                      \
+  REDUCER(log_sum_exp, LogSumExp)          \
+  REDUCER(gem, GeneralisedMean)            \
+  REDUCER(range, Range)                    \
+  REDUCER(std, StandardDeviation)          \
+  REDUCER(var, Variance)

@@ -171,6 +171,113 @@ size_t quantile_of(const std::vector<T>& values, double q, int rule) {
   return size_t(std::find(values.begin(), values.end(), sorted[rank]) - values.begin());
 }
 
+// What a window gives, and how each of its cells takes part; sizes bound the rounding errors, as in reference.h.
+struct Whole {
+  double y = 0, size = 0;
+  std::vector<double> slope, rough;
+};
+
+// ln(sum of exp(r x)) / r, or of their mean.
+Whole log_of_exponentials(const std::vector<double>& values, double r, bool mean) {
+  const double n = double(values.size()), additions = std::min(n, 128.0) + n / 128;
+  double top = values[0], weights = 0, less = 0, arms = 0;
+  for (const double value : values) top = r > 0 ? std::max(top, value) : std::min(top, value);
+  Whole whole;
+  std::vector<double> arm;  // how far below the top, as an exponent
+  for (const double value : values) {
+    arm.push_back(value == top ? 0 : r * (top - value));
+    whole.slope.push_back(std::exp(-arm.back()));
+    weights += whole.slope.back();
+    less += std::expm1(-arm.back());
+    if (whole.slope.back() != 0) arms += whole.slope.back() * arm.back();
+  }
+  const double part = mean ? std::log1p(less / n) : std::log(weights);
+  whole.y = std::isinf(top) ? top : top + part / r;
+  // Near the top, what a cell is less is exact; farther, the logarithm loses a rounding of 1.
+  const bool near = mean && weights / n > 0.9;
+  whole.size = std::fabs(top) + (near ? 4 * std::fabs(part) : 4 + arms / weights + std::fabs(part)) / std::fabs(r);
+  for (size_t i = 0; i < values.size(); ++i) {
+    whole.slope[i] /= weights;
+    whole.rough.push_back((2 + additions) * whole.slope[i] * (1 + arm[i] + arms / weights));
+  }
+  return whole;
+}
+
+Whole deviation(const std::vector<double>& values, bool unbiased, bool root, double eps) {
+  const double n = double(values.size()), divisor = unbiased && n > 1 ? n - 1 : n;
+  double largest = 0, mean = 0, square = 0, linear = 0;
+  bool finite = true;
+  for (const double value : values) largest = std::max(largest, std::fabs(value)), finite &= std::isfinite(value);
+  Whole whole;
+  const double unit = largest == 0 ? 1 : largest;
+  for (const double value : values) mean += value / unit / n;
+  for (const double value : values) {
+    const double part = value / unit - mean;
+    square += part * part / divisor;
+    linear += 2 * std::fabs(part) / divisor;
+  }
+  // In units of the largest; the last is the square of what the mean is rounded by.
+  const double variance = finite ? square : std::numeric_limits<double>::quiet_NaN(), rough = square + linear + 1e-4;
+  const double additions = 1 + std::min(n, 128.0) + n / 128;
+  if (root) {
+    const double squares = variance * unit * unit + eps;
+    whole.y = std::isinf(squares) ? unit * std::sqrt(variance + eps / unit / unit) : std::sqrt(squares);
+    whole.size = rough * unit * (unit / (2 * whole.y)) + whole.y;
+  } else {
+    whole.y = variance * unit * unit;
+    whole.size = rough * unit * unit;
+  }
+  const double scale = (root ? unit / whole.y : 2 * unit) / divisor, inexact = root ? 1 + whole.size / whole.y : 1;
+  for (const double value : values) {
+    const double part = value / unit - mean;
+    whole.slope.push_back(finite ? part * scale : variance);
+    whole.rough.push_back((std::fabs(part) * inexact + 2) * scale * additions);
+  }
+  return whole;
+}
+
+// The mean of the k largest: NaN counts as the largest, of equals the first is taken.
+Whole largest_mean(const std::vector<double>& values, size_t k) {
+  std::vector<size_t> order(values.size());
+  for (size_t i = 0; i < order.size(); ++i) order[i] = i;
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return is_nan(values[a]) ? !is_nan(values[b]) : values[a] > values[b]; });
+  k = std::min(k, values.size());
+  Whole whole{0, 0, std::vector<double>(values.size()), std::vector<double>(values.size())};
+  for (size_t i = 0; i < k; ++i) {
+    whole.y += values[order[i]] / double(k);
+    whole.size += std::fabs(values[order[i]]) / double(k);
+    whole.slope[order[i]] = 1 / double(k);
+  }
+  return whole;
+}
+
+Whole range_of(const std::vector<double>& values) {
+  const size_t high = winner_of(values, false), low = winner_of(values, true);
+  Whole whole{values[high] - values[low], std::fabs(values[high]) + std::fabs(values[low]),
+              std::vector<double>(values.size()), std::vector<double>(values.size())};
+  whole.slope[high] += 1;
+  whole.slope[low] -= 1;
+  return whole;
+}
+
+// The methods whose gradient takes the whole window again.
+bool is_whole(std::string_view method) {
+  return method == "log_sum_exp" || method == "range" || method == "std" || method == "var" || method == "top_k_mean";
+}
+
+Whole whole(std::string_view method, const double* params, const std::vector<double>& values) {
+  const bool lost = std::any_of(values.begin(), values.end(), [](double value) { return std::isnan(value); });
+  if (method == "log_sum_exp" && lost) {
+    const double nan = std::numeric_limits<double>::quiet_NaN();
+    return {nan, 0, std::vector<double>(values.size(), nan), std::vector<double>(values.size())};
+  }
+  if (method == "log_sum_exp") return log_of_exponentials(values, params[0], params[1] != 0);
+  if (method == "range") return range_of(values);
+  if (method == "top_k_mean") return largest_mean(values, size_t(params[0]));
+  return deviation(values, params[0] != 0, method == "std", params[1]);
+}
+
 }  // namespace
 
 std::vector<Window> windows(const Problem& problem) {
@@ -236,10 +343,17 @@ Forward<T> forward(const Problem& problem, const std::vector<Window>& windows, c
             size = y = power_mean(values, parameter, 1);
           } else if (method == "power_avg") {
             size = y = power_mean(values, parameter, divisor);
+          } else if (method == "gem") {
+            for (double& value : values) value = std::isnan(value) ? value : std::max(value, problem.param[1]);
+            size = y = power_mean(values, parameter, divisor);
           } else if (method == "avg_max") {
             const double other = problem.param[1];
             y = parameter * (sum_of(values) / divisor) + other * values[winner];
             size = std::fabs(parameter) * (sum_of(sizes) / std::fabs(divisor)) + std::fabs(other) * sizes[winner];
+          } else if (is_whole(method)) {
+            const Whole result = whole(method, problem.param, values);
+            y = result.y;
+            size = result.size;
           } else if (std::any_of(values.begin(), values.end(), [](double value) { return std::isnan(value); })) {
             y = std::numeric_limits<double>::quiet_NaN();
             winner = quantile_of(values, 0, 0);
@@ -261,17 +375,10 @@ Forward<T> forward(const Problem& problem, const std::vector<Window>& windows, c
           } else {
             std::vector<double> sorted = values;
             std::sort(sorted.begin(), sorted.end());
-            if (method == "quantile_linear") {
-              const auto [below, rest] = place(parameter, sorted.size());
-              y = sorted[below];
-              if (rest > 0) y = y * (1 - rest) + sorted[below + 1] * rest;
-              size = std::fabs(sorted[below]) + (rest > 0 ? std::fabs(sorted[below + 1]) : 0);
-            } else {
-              const size_t k = std::min(size_t(parameter), sorted.size());
-              sorted.erase(sorted.begin(), sorted.end() - ptrdiff_t(k));
-              y = sum_of(sorted) / double(k);
-              for (const double value : sorted) size += std::fabs(value) / double(k);
-            }
+            const auto [below, rest] = place(parameter, sorted.size());
+            y = sorted[below];
+            if (rest > 0) y = y * (1 - rest) + sorted[below + 1] * rest;
+            size = std::fabs(sorted[below]) + (rest > 0 ? std::fabs(sorted[below + 1]) : 0);
           }
         }
         result.y.push_back(y);
@@ -310,10 +417,19 @@ Backward backward(const Problem& problem, const std::vector<Window>& windows, co
             if (share != 0) mean += share / weights * value_of(cell);
           }
         }
+        Whole all;
+        if (is_whole(method)) {
+          std::vector<double> values;
+          for (const int64_t cell : window.cells) values.push_back(value_of(cell));
+          all = whole(method, problem.param, values);
+        }
+        size_t tap = 0;
         for (const int64_t cell : window.cells) {
           const size_t input = (outer * volume + cell) * problem.inner + inner;
           const bool won = cell == winner[output];
           double slope = 0, rough = 0;
+          if (is_whole(method)) slope = all.slope[tap], rough = all.rough[tap];
+          ++tap;
           if (method == "max" || method == "min" || method == "quantile" || method == "stochastic") {
             slope = won;
           } else if (method == "sum") {
@@ -336,12 +452,14 @@ Backward backward(const Problem& problem, const std::vector<Window>& windows, co
             if (!(x[input] > 0)) continue;
             slope = 2 * x[input] - y[output];
             rough = 2 * x[input] + y[output];
-          } else if (x[input] != 0 && y[output] != 0) {
+          } else if (method == "gem" && x[input] <= problem.param[1]) {
+            continue;
+          } else if (!is_whole(method) && x[input] != 0 && y[output] != 0) {
             slope = std::pow(std::fabs(x[input]) / y[output], parameter - 1) / (method == "lp" ? 1 : divisor);
             slope = std::copysign(slope, x[input]);
           }
           // A cell that did not win takes nothing, not even from a gradient that is infinite.
-          if (slope == 0) continue;
+          if (slope == 0 && rough == 0) continue;
           result.grad_x[input] += slope * grad_y[output];
           result.size[input] += std::max(std::fabs(slope), rough) * std::fabs(grad_y[output]);
           ++result.terms[input];

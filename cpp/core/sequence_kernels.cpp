@@ -3,6 +3,7 @@
 // results that stay in the cache; otherwise the steps of one channel after the other are.
 #include "sequences.h"
 
+#include "largest.h"
 #include "reducers/extrema.h"
 #include "reducers/means.h"
 #include "storage.h"
@@ -308,10 +309,42 @@ void statistics_backward(const SequenceCall& call, int64_t grad_pitch, const Sta
   }
 }
 
+// --- The largest steps.
+
+void largest(const SequenceCall& call, const LargestCall& to, const void* x) {
+  for (int64_t channel = 0; channel < call.channels; ++channel) {
+    const T* const row = static_cast<const T*>(x) + channel * call.pitch;
+    T* const y = static_cast<T*>(to.y) + channel * to.kept;
+    int32_t* const places = to.places == nullptr ? nullptr : to.places + channel * to.kept;
+    clear(y + to.count, to.kept - to.count);
+    if (to.count == 0) continue;
+    LargestOf<T> found(row, call.end, to.count, LargestRoom(to.count).candidates, to.scratch);
+    const auto take = [=](int64_t i, int64_t t) {
+      y[i] = row[t];
+      if (places != nullptr) places[i] = int32_t(t);
+    };
+    if (to.by_value) {
+      found.by_value(take);
+    } else {
+      found.by_step(take);
+    }
+  }
+}
+
+void largest_backward(const SequenceCall& call, const LargestCall& from, const void* grad_y, void* grad_x) {
+  for (int64_t channel = 0; channel < call.channels; ++channel) {
+    T* const to = static_cast<T*>(grad_x) + channel * call.pitch;
+    const T* const gradient = static_cast<const T*>(grad_y) + channel * from.kept;
+    const int32_t* const places = from.places + channel * from.kept;
+    clear(to, call.steps);
+    for (int64_t i = 0; i < from.count; ++i) to[places[i]] = gradient[i];
+  }
+}
+
 }  // namespace
 
 extern const SequenceKernels POOLKIT_SEQUENCE_KERNELS(POOLKIT_DTYPE);
-const SequenceKernels POOLKIT_SEQUENCE_KERNELS(POOLKIT_DTYPE) = {sum,     spread,     extreme,
-                                                                 scatter, statistics, statistics_backward};
+const SequenceKernels POOLKIT_SEQUENCE_KERNELS(POOLKIT_DTYPE) = {
+    sum, spread, extreme, scatter, statistics, statistics_backward, largest, largest_backward};
 
 }  // namespace poolkit::POOLKIT_ISA_NAMESPACE

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "pieces.h"
+#include "scratch.h"
 
 namespace poolkit {
 namespace {
@@ -88,6 +89,21 @@ Statistics statistics_of(const Block& block, bool unbiased, void* y, const void*
           half(deviation), double(count),    double(unbiased ? std::max<int64_t>(count - 1, 1) : count)};
 }
 
+// Calls f(call, largest, cell, result) for blocks of rows whose steps lie side by side: the first cell of each and of
+// its result.
+template <class F>
+void for_rows(const Sequences& s, const SequenceStrides& strides, const Largest& largest, Parallel parallel, F f) {
+  const int64_t blocks = (s.channels + kRows - 1) / kRows;
+  in_parallel(parallel, s.batch * blocks, std::min(kRows, s.channels) * s.steps, [&](int64_t begin, int64_t end) {
+    for (int64_t unit = begin; unit < end; ++unit) {
+      const int64_t n = unit / blocks, first = unit % blocks * kRows, rows = std::min(kRows, s.channels - first);
+      f(SequenceCall{rows, false, strides.channel, s.steps, 0, largest.lengths[n], nullptr},
+        LargestCall{largest.counts[n], largest.kept, largest.by_value, nullptr, nullptr, nullptr},
+        n * strides.sample + first * strides.channel, (n * s.channels + first) * largest.kept);
+    }
+  });
+}
+
 }  // namespace
 
 void sequence_sum(const Sequences& s, SequenceStrides strides, const void* x, void* sums, Parallel parallel) {
@@ -160,6 +176,30 @@ void sequence_statistics_backward(const Sequences& s, SequenceStrides x_strides,
         statistics_of(block, unbiased, const_cast<void*>(y), grad_y), at(x, block.cell(x_strides) * element),
         at(grad_x, block.cell(grad_strides) * element));
   });
+}
+
+void sequence_largest(const Sequences& s, SequenceStrides strides, const Largest& largest, const void* x, void* y,
+                      int32_t* places, Parallel parallel) {
+  thread_local Scratch scratch;
+  const int64_t element = float_size(s.dtype);
+  for_rows(s, strides, largest, parallel, [&](const SequenceCall& call, LargestCall to, int64_t cell, int64_t result) {
+    to.y = at(y, result * element);
+    to.places = places == nullptr ? nullptr : places + result;
+    to.scratch = scratch.at_least(LargestRoom(to.count).bytes);
+    sequence_kernels(s.dtype)->largest(call, to, at(x, cell * element));
+  });
+}
+
+void sequence_largest_backward(const Sequences& s, const Largest& largest, const void* grad_y, const int32_t* places,
+                               void* grad_x, Parallel parallel) {
+  const int64_t element = float_size(s.dtype);
+  const SequenceStrides strides{s.channels * s.steps, s.steps, 1};
+  for_rows(s, strides, largest, parallel,
+           [&](const SequenceCall& call, LargestCall from, int64_t cell, int64_t result) {
+             from.places = const_cast<int32_t*>(places) + result;
+             sequence_kernels(s.dtype)->largest_backward(call, from, at(grad_y, result * element),
+                                                         at(grad_x, cell * element));
+           });
 }
 
 }  // namespace poolkit

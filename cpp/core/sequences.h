@@ -25,6 +25,21 @@ struct Statistics {
   double count, divisor;
 };
 
+// Where the largest steps of some rows go.
+struct LargestCall {
+  int64_t count, kept;
+  bool by_value;
+  void* y;
+  int32_t* places;  // or null
+  void* scratch;    // as LargestRoom says
+};
+
+// Room for the steps that may still be among the largest: enough that they are rarely sorted out.
+struct LargestRoom {
+  int64_t candidates, bytes;
+  explicit LargestRoom(int64_t count) : candidates(2 * count + 64), bytes(candidates * 16) {}
+};
+
 // The kernels of one instruction set for one storage type. Sums are in the accumulator type.
 struct SequenceKernels {
   void (*sum)(const SequenceCall& call, const void* x, void* sums);
@@ -34,6 +49,8 @@ struct SequenceKernels {
   void (*statistics)(const SequenceCall& call, const Statistics& to, double eps, const void* x);
   void (*statistics_backward)(const SequenceCall& call, int64_t grad_pitch, const Statistics& from, const void* x,
                               void* grad_x);
+  void (*largest)(const SequenceCall& call, const LargestCall& to, const void* x);
+  void (*largest_backward)(const SequenceCall& call, const LargestCall& from, const void* grad_y, void* grad_x);
 };
 
 // Those of the active instruction set; null for a dtype that is not floating point.

@@ -124,7 +124,11 @@ class PoolTest {
     problem_.count = Count(pick(0, 2));
     problem_.divisor = pick(0, 1) ? pick(1, 9) : name_ == "avg" ? -3 : 7;
     constexpr double exponents[] = {1, 2, 3, 0.5, 1.5, 4, 7.25};
-    if (name_ == "lp" || name_ == "power_avg") problem_.param[0] = exponents[pick(0, 6)];
+    if (name_ == "lp" || name_ == "power_avg" || name_ == "gem") problem_.param[0] = exponents[pick(0, 6)];
+    if (name_ == "gem") problem_.param[1] = pick(0, 1) ? 0x1p-20 : 0.5;
+    constexpr double sharpness[] = {1, 10, -2, 0.0078125};
+    if (name_ == "log_sum_exp") problem_.param[0] = sharpness[pick(0, 3)], problem_.param[1] = double(pick(0, 1));
+    if (name_ == "std" || name_ == "var") problem_.param[0] = double(pick(0, 1)), problem_.param[1] = 0x1p-10;
     if (name_ == "avg_max") problem_.param[0] = pick(0, 1) ? 0.5 : -1.75, problem_.param[1] = pick(0, 1) ? 0.5 : 0.75;
     constexpr double fractions[] = {0, 0.1, 0.25, 0.5, 0.5, 0.8, 1};
     if (name_ == "quantile" || name_ == "quantile_linear") problem_.param[0] = fractions[pick(0, 6)];
@@ -193,7 +197,7 @@ class PoolTest {
     check(equal, "make_problem does not give back what was packed");
 
     const bool extreme = name_ == "max" || name_ == "min", sums = name_ == "avg" || name_ == "sum";
-    const bool between = name_ == "quantile_linear" || name_ == "top_k_mean";
+    const bool between = name_ == "quantile_linear", powers = name_ == "lp" || name_ == "power_avg" || name_ == "gem";
     const bool supported =
         is_float(problem_.dtype) || extreme || name_ == "quantile" || (sums && problem_.dtype == DType::i64);
     check((refusal(problem_) == nullptr) == supported, supported ? "refused" : "not refused");
@@ -201,8 +205,8 @@ class PoolTest {
     const int needed = name_ == "stochastic"                                  ? kNeedsWinners | kNeedsSeed
                        : extreme || name_ == "avg_max" || name_ == "quantile" ? kNeedsWinners
                        : sums || between                                      ? kNeedsNothing
-                       : name_ == "soft"                                      ? kNeedsX
-                                                                              : kNeedsX | kNeedsY;
+                       : powers || name_ == "stochastic_mean"                 ? kNeedsX | kNeedsY
+                                                                              : kNeedsX;
     check(needs(problem_.method) == needed, "needs");
     check(has_winners(problem_.method) == ((needed & kNeedsWinners) != 0), "has_winners");
     check(has_gradient(problem_.method) == !between, "has_gradient");
@@ -281,7 +285,7 @@ class PoolTest {
   // result was rounded to the storage's; a power costs some more units in the last place, the more the larger
   // it is.
   double tolerance(double size, double terms, double result) const {
-    const bool powers = name_ == "lp" || name_ == "power_avg";
+    const bool powers = name_ == "lp" || name_ == "power_avg" || name_ == "gem";
     if ((name_ == "max" || name_ == "min") && terms <= 1) return 0;
     const double steps = terms + 4 + (powers ? 64 + 8 * problem_.param[0] : 0);
     const Format kept = format(problem_.dtype);

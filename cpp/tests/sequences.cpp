@@ -59,6 +59,9 @@ class SequenceTest {
     check_sums();
     check_extremes();
     check_statistics();
+    if (!lanes_) {
+      for (const bool by_value : {false, true}) check_largest(by_value);
+    }
     set_isa(best.c_str());
   }
 
@@ -291,6 +294,64 @@ class SequenceTest {
         const auto i = size_t(n * channels_ + c), at = size_t(2 * n * channels_ + c);
         return grad[at] / counts[i] + grad[at + half] * (x_[cell(n, c, t)] - means[i]) / (divisors[i] * deviations[i]);
       });
+    });
+  }
+
+  // Steps that are not valid count as NaN.
+  void check_largest(bool by_value) {
+    const int64_t kept = pick(0, 1) ? pick(1, 8) : pick(1, steps_ + 3);
+    std::vector<int64_t> lengths, counts;
+    for (int64_t n = 0; n < batch_; ++n) {
+      lengths.push_back(pick(0, 2) ? steps_ : pick(0, steps_));
+      counts.push_back(std::min({kept, lengths.back(), pick(0, 3) ? kept : pick(0, kept)}));
+    }
+    const auto value = [&](int64_t n, int64_t c, int64_t t) { return is_valid(n, t) ? special_[cell(n, c, t)] : kNan; };
+    const size_t size = size_t(batch_ * channels_ * kept);
+    Reals expected(size, 0.0), gradient = expected, back(x_.size(), 0.0);
+    std::vector<int32_t> places(size, 0);
+    for (double& number : gradient) number = pick_real(-2, 2);
+    gradient = rounded(gradient, dtype_);
+    for_channels([&](int64_t n, int64_t c, size_t row, const auto&) {
+      std::vector<int32_t> order;
+      for (int64_t t = 0; t < lengths[size_t(n)]; ++t) order.push_back(int32_t(t));
+      std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) {
+        const double left = value(n, c, a), right = value(n, c, b);
+        return std::isnan(left) ? !std::isnan(right) : left > right;
+      });
+      order.resize(size_t(counts[size_t(n)]));
+      if (!by_value) std::sort(order.begin(), order.end());
+      for (size_t i = 0; i < order.size(); ++i) {
+        const size_t at = row * size_t(kept) + i;
+        expected[at] = value(n, c, order[i]);
+        places[at] = order[i];
+        back[cell(n, c, order[i])] = gradient[at];
+      }
+    });
+    everywhere(special_, [&](const Run& run) {
+      const Guarded y(size * bytes(dtype_), flush_), plain(size * bytes(dtype_), flush_);
+      const Guarded steps(size * sizeof(int32_t), flush_), grad_x = input_gradient();
+      Guarded grad_y(size * bytes(dtype_), flush_);
+      store_real(dtype_, gradient, grad_y.data());
+      grad_y.seal();
+      auto* const place = static_cast<int32_t*>(steps.data());
+      const Largest largest{lengths.data(), counts.data(), kept, by_value};
+      sequence_largest(run.sequences, run.x_strides, largest, run.x.data(), plain.data(), nullptr, run.parallel);
+      sequence_largest(run.sequences, run.x_strides, largest, run.x.data(), y.data(), place, run.parallel);
+      sequence_largest_backward(run.sequences, largest, grad_y.data(), place, grad_x.data(), run.parallel);
+      const std::string name = by_value ? "largest by value" : "largest";
+      settle(name, y), settle(name, plain), settle("grad of " + name, grad_x);
+      check(steps.intact(), name + ": places written out of bounds");
+      const Reals got = load_real(dtype_, y.data(), size), got_back = load_real(dtype_, grad_x.data(), back.size());
+      bool right = true;
+      for (int64_t row = 0; row < batch_ * channels_; ++row) {
+        for (int64_t i = 0; i < kept; ++i) {
+          const auto at = size_t(row * kept + i);
+          right = right && close(got[at], expected[at], 0);
+          if (i < counts[size_t(row / channels_)]) right = right && place[at] == places[at];
+        }
+      }
+      check(right, name + ": y or a place is wrong");
+      check(got_back == back, name + ": grad_x is wrong");
     });
   }
 

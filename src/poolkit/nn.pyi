@@ -30,6 +30,12 @@ from poolkit.layers.importance import SimplifiedLogit2d as SimplifiedLogit2d
 from poolkit.layers.importance import SimplifiedLogit3d as SimplifiedLogit3d
 from poolkit.layers.k_max import DynamicKMaxPool1d as DynamicKMaxPool1d
 from poolkit.layers.k_max import KMaxPool1d as KMaxPool1d
+from poolkit.layers.log_sum_exp import LearntLogSumExpPool1d as LearntLogSumExpPool1d
+from poolkit.layers.log_sum_exp import LearntLogSumExpPool2d as LearntLogSumExpPool2d
+from poolkit.layers.log_sum_exp import LearntLogSumExpPool3d as LearntLogSumExpPool3d
+from poolkit.layers.powers import LearntGeMPool1d as LearntGeMPool1d
+from poolkit.layers.powers import LearntGeMPool2d as LearntGeMPool2d
+from poolkit.layers.powers import LearntGeMPool3d as LearntGeMPool3d
 from poolkit.layers.powers import LearntLPPool1d as LearntLPPool1d
 from poolkit.layers.powers import LearntLPPool2d as LearntLPPool2d
 from poolkit.layers.powers import LearntLPPool3d as LearntLPPool3d
@@ -450,6 +456,81 @@ class GlobalPowerAvgPool3d(torch.nn.Module):
     def __init__(self, norm_type: float, keepdim: bool = True) -> None: ...
     def forward(self, input: Tensor) -> Tensor: ...
 
+class GeMPool1d(torch.nn.Module):
+    kernel_size: Size
+    stride: Size | None
+    padding: Padding
+    dilation: Size
+    ceil_mode: bool
+    p: float
+    eps: float
+    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, p: float = 3.0, eps: float = 1e-06) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class GeMPool2d(torch.nn.Module):
+    kernel_size: Size
+    stride: Size | None
+    padding: Padding
+    dilation: Size
+    ceil_mode: bool
+    p: float
+    eps: float
+    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, p: float = 3.0, eps: float = 1e-06) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class GeMPool3d(torch.nn.Module):
+    kernel_size: Size
+    stride: Size | None
+    padding: Padding
+    dilation: Size
+    ceil_mode: bool
+    p: float
+    eps: float
+    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, p: float = 3.0, eps: float = 1e-06) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class AdaptiveGeMPool1d(torch.nn.Module):
+    output_size: int | None | Sequence[int | None]
+    p: float
+    eps: float
+    def __init__(self, output_size: int | None | Sequence[int | None], p: float = 3.0, eps: float = 1e-06) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class AdaptiveGeMPool2d(torch.nn.Module):
+    output_size: int | None | Sequence[int | None]
+    p: float
+    eps: float
+    def __init__(self, output_size: int | None | Sequence[int | None], p: float = 3.0, eps: float = 1e-06) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class AdaptiveGeMPool3d(torch.nn.Module):
+    output_size: int | None | Sequence[int | None]
+    p: float
+    eps: float
+    def __init__(self, output_size: int | None | Sequence[int | None], p: float = 3.0, eps: float = 1e-06) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class GlobalGeMPool1d(torch.nn.Module):
+    p: float
+    eps: float
+    keepdim: bool
+    def __init__(self, p: float = 3.0, eps: float = 1e-06, keepdim: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class GlobalGeMPool2d(torch.nn.Module):
+    p: float
+    eps: float
+    keepdim: bool
+    def __init__(self, p: float = 3.0, eps: float = 1e-06, keepdim: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class GlobalGeMPool3d(torch.nn.Module):
+    p: float
+    eps: float
+    keepdim: bool
+    def __init__(self, p: float = 3.0, eps: float = 1e-06, keepdim: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
 class AvgMaxPool1d(torch.nn.Module):
     kernel_size: Size
     stride: Size | None
@@ -601,6 +682,81 @@ class GlobalSoftPool3d(torch.nn.Module):
     grad: str
     keepdim: bool
     def __init__(self, temperature: float = 1.0, grad: str = 'exact', keepdim: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class LogSumExpPool1d(torch.nn.Module):
+    kernel_size: Size
+    stride: Size | None
+    padding: Padding
+    dilation: Size
+    ceil_mode: bool
+    r: float
+    mean: bool
+    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, r: float = 10.0, mean: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class LogSumExpPool2d(torch.nn.Module):
+    kernel_size: Size
+    stride: Size | None
+    padding: Padding
+    dilation: Size
+    ceil_mode: bool
+    r: float
+    mean: bool
+    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, r: float = 10.0, mean: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class LogSumExpPool3d(torch.nn.Module):
+    kernel_size: Size
+    stride: Size | None
+    padding: Padding
+    dilation: Size
+    ceil_mode: bool
+    r: float
+    mean: bool
+    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, r: float = 10.0, mean: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class AdaptiveLogSumExpPool1d(torch.nn.Module):
+    output_size: int | None | Sequence[int | None]
+    r: float
+    mean: bool
+    def __init__(self, output_size: int | None | Sequence[int | None], r: float = 10.0, mean: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class AdaptiveLogSumExpPool2d(torch.nn.Module):
+    output_size: int | None | Sequence[int | None]
+    r: float
+    mean: bool
+    def __init__(self, output_size: int | None | Sequence[int | None], r: float = 10.0, mean: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class AdaptiveLogSumExpPool3d(torch.nn.Module):
+    output_size: int | None | Sequence[int | None]
+    r: float
+    mean: bool
+    def __init__(self, output_size: int | None | Sequence[int | None], r: float = 10.0, mean: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class GlobalLogSumExpPool1d(torch.nn.Module):
+    r: float
+    mean: bool
+    keepdim: bool
+    def __init__(self, r: float = 10.0, mean: bool = True, keepdim: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class GlobalLogSumExpPool2d(torch.nn.Module):
+    r: float
+    mean: bool
+    keepdim: bool
+    def __init__(self, r: float = 10.0, mean: bool = True, keepdim: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class GlobalLogSumExpPool3d(torch.nn.Module):
+    r: float
+    mean: bool
+    keepdim: bool
+    def __init__(self, r: float = 10.0, mean: bool = True, keepdim: bool = True) -> None: ...
     def forward(self, input: Tensor) -> Tensor: ...
 
 class MixedPool1d(torch.nn.Module):
@@ -970,6 +1126,204 @@ class GlobalTopKMeanPool3d(torch.nn.Module):
     k: int
     keepdim: bool
     def __init__(self, k: int, keepdim: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class RangePool1d(torch.nn.Module):
+    kernel_size: Size
+    stride: Size | None
+    padding: Padding
+    dilation: Size
+    ceil_mode: bool
+    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class RangePool2d(torch.nn.Module):
+    kernel_size: Size
+    stride: Size | None
+    padding: Padding
+    dilation: Size
+    ceil_mode: bool
+    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class RangePool3d(torch.nn.Module):
+    kernel_size: Size
+    stride: Size | None
+    padding: Padding
+    dilation: Size
+    ceil_mode: bool
+    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class AdaptiveRangePool1d(torch.nn.Module):
+    output_size: int | None | Sequence[int | None]
+    def __init__(self, output_size: int | None | Sequence[int | None]) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class AdaptiveRangePool2d(torch.nn.Module):
+    output_size: int | None | Sequence[int | None]
+    def __init__(self, output_size: int | None | Sequence[int | None]) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class AdaptiveRangePool3d(torch.nn.Module):
+    output_size: int | None | Sequence[int | None]
+    def __init__(self, output_size: int | None | Sequence[int | None]) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class GlobalRangePool1d(torch.nn.Module):
+    keepdim: bool
+    def __init__(self, keepdim: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class GlobalRangePool2d(torch.nn.Module):
+    keepdim: bool
+    def __init__(self, keepdim: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class GlobalRangePool3d(torch.nn.Module):
+    keepdim: bool
+    def __init__(self, keepdim: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class StdPool1d(torch.nn.Module):
+    kernel_size: Size
+    stride: Size | None
+    padding: Padding
+    dilation: Size
+    ceil_mode: bool
+    unbiased: bool
+    eps: float
+    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, unbiased: bool = False, eps: float = 1e-05) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class StdPool2d(torch.nn.Module):
+    kernel_size: Size
+    stride: Size | None
+    padding: Padding
+    dilation: Size
+    ceil_mode: bool
+    unbiased: bool
+    eps: float
+    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, unbiased: bool = False, eps: float = 1e-05) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class StdPool3d(torch.nn.Module):
+    kernel_size: Size
+    stride: Size | None
+    padding: Padding
+    dilation: Size
+    ceil_mode: bool
+    unbiased: bool
+    eps: float
+    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, unbiased: bool = False, eps: float = 1e-05) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class AdaptiveStdPool1d(torch.nn.Module):
+    output_size: int | None | Sequence[int | None]
+    unbiased: bool
+    eps: float
+    def __init__(self, output_size: int | None | Sequence[int | None], unbiased: bool = False, eps: float = 1e-05) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class AdaptiveStdPool2d(torch.nn.Module):
+    output_size: int | None | Sequence[int | None]
+    unbiased: bool
+    eps: float
+    def __init__(self, output_size: int | None | Sequence[int | None], unbiased: bool = False, eps: float = 1e-05) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class AdaptiveStdPool3d(torch.nn.Module):
+    output_size: int | None | Sequence[int | None]
+    unbiased: bool
+    eps: float
+    def __init__(self, output_size: int | None | Sequence[int | None], unbiased: bool = False, eps: float = 1e-05) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class GlobalStdPool1d(torch.nn.Module):
+    unbiased: bool
+    eps: float
+    keepdim: bool
+    def __init__(self, unbiased: bool = False, eps: float = 1e-05, keepdim: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class GlobalStdPool2d(torch.nn.Module):
+    unbiased: bool
+    eps: float
+    keepdim: bool
+    def __init__(self, unbiased: bool = False, eps: float = 1e-05, keepdim: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class GlobalStdPool3d(torch.nn.Module):
+    unbiased: bool
+    eps: float
+    keepdim: bool
+    def __init__(self, unbiased: bool = False, eps: float = 1e-05, keepdim: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class VarPool1d(torch.nn.Module):
+    kernel_size: Size
+    stride: Size | None
+    padding: Padding
+    dilation: Size
+    ceil_mode: bool
+    unbiased: bool
+    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, unbiased: bool = False) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class VarPool2d(torch.nn.Module):
+    kernel_size: Size
+    stride: Size | None
+    padding: Padding
+    dilation: Size
+    ceil_mode: bool
+    unbiased: bool
+    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, unbiased: bool = False) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class VarPool3d(torch.nn.Module):
+    kernel_size: Size
+    stride: Size | None
+    padding: Padding
+    dilation: Size
+    ceil_mode: bool
+    unbiased: bool
+    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, unbiased: bool = False) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class AdaptiveVarPool1d(torch.nn.Module):
+    output_size: int | None | Sequence[int | None]
+    unbiased: bool
+    def __init__(self, output_size: int | None | Sequence[int | None], unbiased: bool = False) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class AdaptiveVarPool2d(torch.nn.Module):
+    output_size: int | None | Sequence[int | None]
+    unbiased: bool
+    def __init__(self, output_size: int | None | Sequence[int | None], unbiased: bool = False) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class AdaptiveVarPool3d(torch.nn.Module):
+    output_size: int | None | Sequence[int | None]
+    unbiased: bool
+    def __init__(self, output_size: int | None | Sequence[int | None], unbiased: bool = False) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class GlobalVarPool1d(torch.nn.Module):
+    unbiased: bool
+    keepdim: bool
+    def __init__(self, unbiased: bool = False, keepdim: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class GlobalVarPool2d(torch.nn.Module):
+    unbiased: bool
+    keepdim: bool
+    def __init__(self, unbiased: bool = False, keepdim: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class GlobalVarPool3d(torch.nn.Module):
+    unbiased: bool
+    keepdim: bool
+    def __init__(self, unbiased: bool = False, keepdim: bool = True) -> None: ...
     def forward(self, input: Tensor) -> Tensor: ...
 
 class MaxUnpool1d(torch.nn.Module):

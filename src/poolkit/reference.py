@@ -196,8 +196,43 @@ class Cells:
         parts = torch.where((weights == 0) & ~self.values.isnan(), 0, weights * self.values)
         return parts.sum(-1) / weights.sum(-1)
 
-    def norm(self, p: float | Tensor, mean: bool) -> Tensor:
+    def log_of_exponentials(self, r: float | Tensor, mean: bool) -> Tensor:
+        """ln(sum of exp(r x)) / r, or of their mean."""
+        scores = self.inside(self.values * r, float("-inf"))
+        top = scores.detach().amax(-1, keepdim=True)
+        endless = ~top.isfinite()
+        below = torch.where(endless, scores - scores.detach(), scores - top).masked_fill(~self.mask, float("-inf"))
+        below = below.masked_fill(endless & (scores != top) & ~scores.isnan(), float("-inf"))
+        if mean:
+            count = self.mask.sum(-1).to(scores.dtype)
+            # Where all cells are near the top, the logarithm of their mean is that of nearly 1.
+            less = below.expm1().masked_fill(~self.mask, 0).sum(-1) / count
+            near = less > -0.5
+            part = torch.where(near, torch.where(near, less, 0).log1p(), (below.exp().sum(-1) / count).log())
+        else:
+            part = below.exp().sum(-1).log()
+        value = (top.squeeze(-1) + part) / r
+        return torch.where(endless.squeeze(-1), top.squeeze(-1) / r + part - part.detach(), value)
+
+    def variance(self, unbiased: bool, eps: float | None = None) -> Tensor:
+        """The mean square of the deviations from the mean; with eps, the root of that and eps."""
+        count = self.mask.sum(-1).to(self.values.dtype)
+        # In units of the largest where squares would leave the range of the type; these cancel in every derivative.
+        largest = self.values.detach().abs().amax(-1, keepdim=True)
+        limit = torch.finfo(self.values.dtype).max ** 0.25
+        unit = torch.where((largest > limit) & largest.isfinite(), largest, 1)
+        parts = self.values / unit
+        mean = self.inside(parts).sum(-1, keepdim=True) / count.unsqueeze(-1)
+        squares = self.inside(parts - mean).square().sum(-1)
+        part = squares / ((count - 1).clamp(min=1) if unbiased else count)
+        unit = unit.squeeze(-1)
+        return part * unit * unit if eps is None else (part + eps / unit / unit).sqrt() * unit
+
+    def norm(self, p: float | Tensor, mean: bool, least: float | None = None) -> Tensor:
+        """The norm of the magnitudes or, if there is a least, of the values, none of which counts as less."""
         magnitude = self.values.abs()
+        if least is not None:
+            magnitude = self.inside(torch.where(self.values <= least, least, self.values))
         largest = magnitude.detach().amax(-1, keepdim=True)
         # Dividing the largest magnitude out first keeps the powers in range; it cancels in every derivative.
         settled = (largest == 0) | ~torch.isfinite(largest)

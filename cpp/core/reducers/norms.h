@@ -1,4 +1,5 @@
-// Lp pooling (sum |x|^p)^(1/p) and power-average pooling (sum |x|^p / count)^(1/p).
+// Lp pooling (sum |x|^p)^(1/p), power-average pooling (sum |x|^p / count)^(1/p), and GeM, which has max(x, eps) for
+// |x|.
 #pragma once
 
 #include "../elementary.h"
@@ -17,7 +18,7 @@ __attribute__((noinline)) typename L::Value power(typename L::Value x, double p)
   }
 }
 
-template <class T, bool mean>
+template <class T, bool mean, bool clamps = false>
 struct Norm {
   using Accumulator = typename Storage<T>::Accumulator;
   static constexpr bool kWinners = false, kLinear = false, kDivides = mean, kIdempotent = false, kRepairs = true;
@@ -25,10 +26,12 @@ struct Norm {
   enum Exponent { kOne, kTwo, kThree, kAny };
 
   double p, low, high;
+  Accumulator least;
   Exponent exponent;
 
   explicit Norm(const Problem& problem)
       : p(problem.param[0]),
+        least(Accumulator(problem.param[1])),
         exponent(p == 1   ? kOne
                  : p == 2 ? kTwo
                  : p == 3 ? kThree
@@ -53,7 +56,8 @@ struct Norm {
     return power<L>(sum, 1 / p);
   }
   template <class L>
-  POOLKIT_INLINE static typename L::Value magnitude(typename L::Value x) {
+  POOLKIT_INLINE typename L::Value magnitude(typename L::Value x) const {
+    if constexpr (clamps) return x < L::splat(least) ? L::splat(least) : x;
     return x < typename L::Value{} ? -x : x;
   }
 
@@ -96,12 +100,13 @@ struct Norm {
   template <class EachCell>
   double repaired(const EachCell& each_cell, double count) const {
     double largest = 0, sum = 0;
+    const auto size_of = [this](double x) { return clamps ? (x < least ? least : x) : x < 0 ? -x : x; };
     each_cell([&](double x) {
-      const double size = x < 0 ? -x : x;
+      const double size = size_of(x);
       largest = x != x || largest != largest ? __builtin_nan("") : size > largest ? size : largest;
     });
     if (largest == 0 || largest != largest || largest == __builtin_inf()) return largest;
-    each_cell([&](double x) { sum += __builtin_pow((x < 0 ? -x : x) / largest, p); });
+    each_cell([&](double x) { sum += __builtin_pow(size_of(x) / largest, p); });
     return largest * __builtin_pow(mean ? sum / count : sum, 1 / p);
   }
 
@@ -118,7 +123,7 @@ struct Norm {
       return {g, y};
     }
   }
-  // sign(x) (|x| / y)^(p - 1): the ratio form cannot overflow for p >= 1. The gradient at 0 is 0.
+  // sign(x) (|x| / y)^(p - 1): the ratio form cannot overflow for p >= 1. The gradient at 0, and up to eps, is 0.
   template <class L>
   POOLKIT_INLINE typename L::Value pull(typename L::Value x, Pull<L> pulled, typename L::Index) const {
     const typename L::Value ratio = magnitude<L>(x) / pulled.y;
@@ -134,6 +139,7 @@ struct Norm {
     }
     const typename L::Value zero{};
     const typename L::Value slope = weight * pulled.gradient;
+    if constexpr (clamps) return ((x <= L::splat(least)) | (pulled.y == zero)) ? zero : slope;
     const typename L::Value signed_slope = x < zero ? -slope : slope;
     return ((x == zero) | (pulled.y == zero)) ? zero : signed_slope;
   }
@@ -151,6 +157,13 @@ struct PowerAverage {
   static constexpr bool kScatters = false;
   template <class T, bool>
   using Reducer = Norm<T, true>;
+};
+
+struct GeneralisedMean {
+  static constexpr int kNeeds = kNeedsX | kNeedsY;
+  static constexpr bool kScatters = false;
+  template <class T, bool>
+  using Reducer = Norm<T, true, true>;
 };
 
 }  // namespace

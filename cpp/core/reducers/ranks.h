@@ -95,6 +95,7 @@ template <class T>
 struct LargestMean {
   using Accumulator = typename Storage<T>::Accumulator;
   static constexpr bool kSelects = true, kDraws = false, kWinners = false, kLinear = false, kSupported = kIsFloat<T>;
+  static constexpr bool kShares = true;
 
   int64_t most;
 
@@ -114,20 +115,66 @@ struct LargestMean {
       // Those above the k-th largest, and as many times that one as are left.
       const V edge = ranked.at(n - k);
       typename L::Index left = L::splat_index(typename L::Int(k));
-      for (int64_t begin = 0; begin < n; begin += kSumCells) {
-        V part{};
-        for (int64_t t = begin; t < n && t < begin + kSumCells; ++t) {
-          const V cell = window.cells[t];
-          part = part + (cell > edge ? cell : V{});
-          left = cell > edge ? left - 1 : left;
-        }
-        sum = sum + part;
-      }
+      sum = sum_of<L>(n, [&](int64_t t) {
+        const V cell = window.cells[t];
+        left = cell > edge ? left - 1 : left;
+        return cell > edge ? cell : V{};
+      });
       sum = sum + numbers<L>(left) * edge;
     }
     Chosen<L> chosen{sum / L::splat(Accumulator(k)), {}};
     if (has_nan(window)) let_nan_win(window, chosen);
     return chosen;
+  }
+
+  // The same for each of the k largest; of those that equal the last of them, for the first.
+  template <class L>
+  POOLKIT_INLINE void share(const Window<L>& window, typename L::Value gradient) const {
+    using V = typename L::Value;
+    const int64_t n = window.n, k = most < n ? most : n;
+    const V unit = gradient / L::splat(Accumulator(k)), none{};
+    if (has_nan(window)) return share_with_nan(window, k, unit);
+    const V edge = Ranked<L>(window).at(n - k);
+    const typename L::Index zero{};
+    typename L::Index left = L::splat_index(typename L::Int(k));
+    for (int64_t t = 0; t < n; ++t) left = window.cells[t] > edge ? left - 1 : left;
+    for (int64_t t = 0; t < n; ++t) {
+      const V cell = window.cells[t];
+      const typename L::Index equal = cell == edge ? left : zero;
+      window.spare[t] = cell > edge ? unit : equal > zero ? unit : none;
+      left = cell == edge ? left - 1 : left;
+    }
+  }
+
+ private:
+  // NaN counts as the largest. The key of the k-th largest is found bit by bit.
+  template <class L>
+  __attribute__((noinline)) void share_with_nan(const Window<L>& window, int64_t k, typename L::Value unit) const {
+    using A = Accumulator;
+    using Key = typename UnsignedOf<sizeof(A)>::type;
+    const auto* cells = reinterpret_cast<const A*>(window.cells);
+    auto* shares = reinterpret_cast<A*>(window.spare);
+    for (int lane = 0; lane < L::lanes; ++lane) {
+      const auto key = [=](int64_t t) {
+        const A cell = cells[t * L::lanes + lane];
+        return cell != cell ? Key(~Key(0)) : key_of(cell);
+      };
+      const auto count = [&](Key least) {
+        int64_t found = 0;
+        for (int64_t t = 0; t < window.n; ++t) found += key(t) >= least;
+        return found;
+      };
+      Key edge = 0;
+      for (Key bit = Key(Key(1) << (8 * sizeof(Key) - 1)); bit != 0; bit >>= 1) {
+        if (count(edge | bit) >= k) edge |= bit;
+      }
+      int64_t left = k;
+      for (int64_t t = 0; t < window.n; ++t) left -= key(t) > edge;
+      for (int64_t t = 0; t < window.n; ++t) {
+        const bool taken = key(t) > edge || (key(t) == edge && left-- > 0);
+        shares[t * L::lanes + lane] = taken ? reinterpret_cast<const A*>(&unit)[lane] : A(0);
+      }
+    }
   }
 };
 
@@ -146,7 +193,7 @@ struct QuantileLinear {
 };
 
 struct TopKMean {
-  static constexpr int kNeeds = kNeedsNothing;
+  static constexpr int kNeeds = kNeedsX;
   static constexpr bool kScatters = false;
   template <class T, bool>
   using Reducer = LargestMean<T>;

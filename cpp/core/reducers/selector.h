@@ -56,6 +56,23 @@ POOLKIT_INLINE typename L::Index offset_of(const Window<L>& window, int64_t t) {
 
 constexpr int64_t kSumCells = 128;  // long sums are cut into parts, whose rounding errors do not add up
 
+// The sum of part(t) over n cells.
+template <class L, class F>
+POOLKIT_INLINE typename L::Value sum_of(int64_t n, const F& part) {
+  using V = typename L::Value;
+  const auto sum = [&](int64_t begin, int64_t end) {
+    V some = part(begin);
+#pragma GCC unroll 4
+    for (int64_t t = begin + 1; t < end; ++t) some = some + part(t);
+    return some;
+  };
+  V total = sum(0, n < kSumCells ? n : kSumCells);
+  for (int64_t begin = kSumCells; begin < n; begin += kSumCells) {
+    total = total + sum(begin, begin + kSumCells < n ? begin + kSumCells : n);
+  }
+  return total;
+}
+
 // Integers as numbers of the accumulator type.
 template <class L>
 POOLKIT_INLINE typename L::Value numbers(typename L::Index i) {

@@ -1,5 +1,5 @@
 // SoftPool: the mean of a window's cells, weighted by the softmax of the cells themselves; or of logits, as in local
-// importance pooling.
+// importance pooling. And the logarithm of a window's exponentials, whose gradient that softmax is.
 #pragma once
 
 #include "../elementary.h"
@@ -107,6 +107,87 @@ struct SoftMean {
     }
     return mean;
   }
+};
+
+// ln(sum of exp(r x)) / r, or of their mean: between the mean and, as r grows, the maximum; of r < 0, the minimum.
+template <class T>
+struct LogOfExponentials {
+  using Accumulator = typename Storage<T>::Accumulator;
+  static constexpr bool kSelects = true, kDraws = false, kWinners = false, kLinear = false, kSupported = kIsFloat<T>;
+  static constexpr bool kShares = true;
+
+  double r;
+  bool mean;
+
+  explicit LogOfExponentials(const Problem& problem)
+      : r(problem.param[0] == 0 ? 1 : problem.param[0]), mean(problem.param[1] != 0) {}
+
+  template <class L>
+  POOLKIT_INLINE Chosen<L> choose(const Window<L>& window) const {
+    using V = typename L::Value;
+    const V top = top_of(window), steep = L::splat(Accumulator(r)), count = L::splat(Accumulator(window.n));
+    V part = sum_of<L>(window.n, [&](int64_t t) { return weight<L>(window.cells[t], top); });
+    if (mean) part = part / count;
+    V y = logarithm<L, false>(part) / steep;
+    // Where all cells are near the top, that is the logarithm of nearly 1, which few digits are left of.
+    const auto near = part > L::splat(Accumulator(0.9));
+    if (mean && any<L>(near)) {
+      const V rest =
+          sum_of<L>(window.n, [&](int64_t t) { return exponential_less_one<L>((window.cells[t] - top) * steep); });
+      const V less = rest / count;
+      y = near ? logarithm<L, true>(near ? less : V{}) / steep : y;
+    }
+    const auto endless = top - top != V{};
+    Chosen<L> chosen{endless ? top : top + y, {}};
+    if (has_nan(window)) let_nan_win(window, chosen);
+    return chosen;
+  }
+
+  template <class L>
+  POOLKIT_INLINE void share(const Window<L>& window, typename L::Value gradient) const {
+    using V = typename L::Value;
+    const V top = top_of(window);
+    V total{};
+    for (int64_t begin = 0; begin < window.n; begin += kSumCells) {
+      V part{};
+      for (int64_t t = begin; t < window.n && t < begin + kSumCells; ++t) {
+        window.spare[t] = weight<L>(window.cells[t], top);
+        part = part + window.spare[t];
+      }
+      total = total + part;
+    }
+    const V unit = gradient / total, none{};
+    for (int64_t t = 0; t < window.n; ++t) {
+      window.spare[t] = window.spare[t] == none ? none : unit * window.spare[t];
+    }
+    if (!has_nan(window)) return;
+    V lost{};
+    for (int64_t t = 0; t < window.n; ++t) lost = window.cells[t] != window.cells[t] ? window.cells[t] : lost;
+    for (int64_t t = 0; t < window.n; ++t) window.spare[t] = lost != lost ? lost : window.spare[t];
+  }
+
+ private:
+  template <class L>
+  POOLKIT_INLINE typename L::Value top_of(const Window<L>& window) const {
+    typename L::Value top = window.cells[0];
+    for (int64_t t = 1; t < window.n; ++t) {
+      top = r < 0 ? smaller<L>(window.cells[t], top) : larger<L>(window.cells[t], top);
+    }
+    return top;
+  }
+
+  // The largest weight is 1, so that none overflows; also where it is infinity that stands above.
+  template <class L>
+  POOLKIT_INLINE typename L::Value weight(typename L::Value cell, typename L::Value top) const {
+    return cell == top ? L::splat(1) : exponential<L>((cell - top) * L::splat(Accumulator(r)));
+  }
+};
+
+struct LogSumExp {
+  static constexpr int kNeeds = kNeedsX;
+  static constexpr bool kScatters = false;
+  template <class T, bool>
+  using Reducer = LogOfExponentials<T>;
 };
 
 struct Soft {

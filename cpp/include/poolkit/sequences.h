@@ -45,4 +45,22 @@ void sequence_statistics_backward(const Sequences& sequences, SequenceStrides x_
                                   bool unbiased, const void* grad_y, const void* x, const void* y, void* grad_x,
                                   Parallel parallel);
 
+// The largest of the first steps of each row, whose steps lie side by side: NaN counts as larger than all numbers, and
+// of equals the earliest is taken. `valid` is not read.
+struct Largest {
+  const int64_t* lengths;  // [batch]: steps that are looked at
+  const int64_t* counts;   // [batch]: how many are kept of them; at most lengths and kept
+  int64_t kept;            // steps of a row of the result
+  bool by_value;           // the largest first; otherwise in the order that they had
+};
+
+// y is [batch][channels][kept], zeros behind what is kept; so are places, if not null: the steps of what is kept, and
+// anything behind.
+void sequence_largest(const Sequences& sequences, SequenceStrides strides, const Largest& largest, const void* x,
+                      void* y, int32_t* places, Parallel parallel);
+
+// The gradient is [batch][channels][steps].
+void sequence_largest_backward(const Sequences& sequences, const Largest& largest, const void* grad_y,
+                               const int32_t* places, void* grad_x, Parallel parallel);
+
 }  // namespace poolkit

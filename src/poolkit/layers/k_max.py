@@ -7,6 +7,7 @@ from torch import Tensor
 
 from poolkit import geometry
 from poolkit.errors import ArgumentError
+from poolkit.layers import sequence_ops
 from poolkit.layers.base import FLOATS, Layer
 from poolkit.layers.steps import Lengths, checked_lengths, with_batch
 
@@ -50,17 +51,9 @@ def _check_input(name: str, input: Tensor) -> None:
 
 def _largest(input: Tensor, k: int, steps: Tensor, counts: Tensor, order: str) -> Tensor:
     """The `counts` largest of the first `steps` steps of each row, the rest of k filled with zeros."""
-    length = input.shape[-1]
-    time = torch.arange(length, device=input.device)
-    # The order of a stable sort is that of positions among equals, so that padding comes behind every valid step: it
-    # is the smallest of all and stands last.
-    lowest = float("-inf") if input.is_floating_point() else torch.iinfo(input.dtype).min
-    ranked = input.detach().masked_fill(time >= steps, lowest).sort(dim=-1, descending=True, stable=True).indices
-    kept = torch.arange(k, device=input.device) < counts
-    places = torch.nn.functional.pad(ranked[..., :k], (0, max(0, k - length)))
-    if order == "position":
-        places = places.masked_fill(~kept, length).sort(dim=-1).values.masked_fill(~kept, 0)
-    return input.gather(-1, places).masked_fill(~kept, 0)
+    if input.dim() == 2:
+        return sequence_ops.largest(input[None], k, steps[None], counts[None], order == "value")[0]
+    return sequence_ops.largest(input, k, steps, counts, order == "value")
 
 
 def k_max_pool1d(
@@ -90,7 +83,7 @@ def k_max_pool1d(
     _check_input("k_max_pool1d", input)
     steps = _steps("k_max_pool1d", input, lengths)
     counts = steps.clamp(max=k)
-    result = _largest(input, k, steps[..., None, None], counts[..., None, None], order)
+    result = _largest(input, k, steps, counts, order)
     return (result, counts) if return_lengths else result
 
 
@@ -126,7 +119,7 @@ def dynamic_k_max_pool1d(
     counts = ((layers - layer) * steps + layers - 1) // layers
     counts = torch.minimum(counts.clamp(min=k_top), steps)
     k = dynamic_k(input.shape[-1], layer, layers, k_top)
-    result = _largest(input, k, steps[..., None, None], counts[..., None, None], order)
+    result = _largest(input, k, steps, counts, order)
     return (result, counts) if return_lengths else result
 
 

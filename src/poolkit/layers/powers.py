@@ -1,6 +1,7 @@
-"""Lp and power-average pooling with a learnt exponent.
+"""Lp, power-average and generalised-mean pooling with a learnt exponent.
 
-With a fixed exponent :class:`poolkit.nn.LPPool2d` and :class:`poolkit.nn.PowerAvgPool2d` do the same in one pass.
+With a fixed one :class:`poolkit.nn.LPPool2d`, :class:`poolkit.nn.PowerAvgPool2d` and :class:`poolkit.nn.GeMPool2d` do
+the same in one pass.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from poolkit import geometry, ops, reference
 from poolkit.errors import ArgumentError
 from poolkit.geometry import Padding, Size, Windows
 from poolkit.layers import blocks
-from poolkit.layers.base import Layer, check_map, wide, wide_dtype
+from poolkit.layers.base import Layer, check_eps, check_map, wide, wide_dtype
 from poolkit.layers.blocks import Block, Part
 from poolkit.reference import Cells
 
@@ -142,9 +143,10 @@ class _LearntPower(Layer):
     ValueError) for a bad argument, TypeError for one of a wrong type, NotImplementedError for another dtype.
     """
 
-    _shown = ("kernel_size", "stride", "padding", "ceil_mode", "initial_norm_type", "channels")
+    _shown: tuple[str, ...] = ("kernel_size", "stride", "padding", "ceil_mode", "initial_norm_type", "channels")
     _rank: int
     _mean: bool
+    _exponent = "norm_type"  # as the constructor calls it
 
     def __init__(
         self,
@@ -159,10 +161,23 @@ class _LearntPower(Layer):
     ) -> None:
         super().__init__()
         geometry.check_sliding(self._rank, kernel_size, stride, padding, 1, ceil_mode)
+        self._set_up(kernel_size, stride, padding, ceil_mode, norm_type, channels, device, dtype)
+
+    def _set_up(
+        self,
+        kernel_size: Size | None,
+        stride: Size | None,
+        padding: Padding,
+        ceil_mode: bool,
+        norm_type: float,
+        channels: int | None,
+        device: torch.device | str | None,
+        dtype: torch.dtype | None,
+    ) -> None:
         if isinstance(norm_type, bool) or not isinstance(norm_type, int | float):
-            raise TypeError(f"norm_type must be a number, but got {norm_type!r} ({type(norm_type).__name__})")
+            raise TypeError(f"{self._exponent} must be a number, but got {norm_type!r} ({type(norm_type).__name__})")
         if not (norm_type > 0 and math.isfinite(norm_type)):
-            raise ArgumentError(f"norm_type must be a finite number > 0, but got {norm_type!r}")
+            raise ArgumentError(f"{self._exponent} must be a finite number > 0, but got {norm_type!r}")
         self.kernel_size, self.stride, self.padding, self.ceil_mode = kernel_size, stride, padding, ceil_mode
         self.channels = None if channels is None else geometry.integer("channels", channels, positive=True)
         self.initial_norm_type = norm_type
@@ -173,11 +188,14 @@ class _LearntPower(Layer):
     def norm_type(self) -> Tensor:
         return self.log_norm_type.exp()
 
+    def _windows(self, size: tuple[int, ...]) -> Windows:
+        assert self.kernel_size is not None
+        return geometry.sliding(self._rank, size, self.kernel_size, self.stride, self.padding, 1, self.ceil_mode)
+
     def forward(self, input: Tensor) -> Tensor:
         rank = self._rank
         check_map(type(self).__name__, input, rank, self.channels)
-        size = tuple(input.shape[-rank:])
-        windows = geometry.sliding(rank, size, self.kernel_size, self.stride, self.padding, 1, self.ceil_mode)
+        windows = self._windows(tuple(input.shape[-rank:]))
         batched = input.dim() == rank + 2
         x = input if batched else input.unsqueeze(0)
         call = _gathered if ops.why_formula(input) else _Pool.apply
@@ -217,9 +235,78 @@ class LearntPowerAvgPool3d(_LearntPowerAvg):
     _rank = 3
 
 
+class _LearntGeM(_LearntPower):
+    """Generalised-mean pooling (GeM) whose exponent is learnt: y = (mean over windows of max(x, eps)^p)^(1/p).
+
+    Args:
+        kernel_size, stride, padding, ceil_mode: of the windows; padding takes no part. Without a kernel_size the whole
+            map is one window, and the output has one cell.
+        p: the exponent to start from, > 0.
+        eps: what smaller cells count as, > 0; they have no gradient.
+        channels: how many exponents there are, one for each channel; None shares one.
+
+    The parameter is log_norm_type, the logarithm of the exponent, which so stays positive; norm_type gives the
+    exponent. forward takes (N, C, *spatial) or (C, *spatial) and gives the same with the output's size.
+
+    dtypes: float32, float64, float16, bfloat16; half precision is computed in float32. Raises ArgumentError (a
+    ValueError) for a bad argument, TypeError for one of a wrong type, NotImplementedError for another dtype.
+    """
+
+    _shown = ("kernel_size", "stride", "padding", "ceil_mode", "initial_norm_type", "eps", "channels")
+    _mean = True
+    _exponent = "p"
+
+    def __init__(
+        self,
+        kernel_size: Size | None = None,
+        stride: Size | None = None,
+        padding: Padding = 0,
+        ceil_mode: bool = False,
+        p: float = 3.0,
+        eps: float = 1e-6,
+        channels: int | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        torch.nn.Module.__init__(self)
+        check_eps(eps)
+        if kernel_size is not None:
+            geometry.check_sliding(self._rank, kernel_size, stride, padding, 1, ceil_mode)
+        elif stride is not None or padding != 0:
+            raise ArgumentError(
+                f"kernel_size must be given where stride or padding are, but got None with stride={stride!r}, "
+                f"padding={padding!r}"
+            )
+        self._set_up(kernel_size, stride, padding, ceil_mode, p, channels, device, dtype)
+        self.eps = eps
+
+    def _windows(self, size: tuple[int, ...]) -> Windows:
+        if self.kernel_size is None:
+            return geometry.adaptive(self._rank, size, 1)
+        return super()._windows(size)
+
+    def forward(self, input: Tensor) -> Tensor:
+        check_map(type(self).__name__, input, self._rank, self.channels)
+        return super().forward(input.clamp(min=self.eps))
+
+
+class LearntGeMPool1d(_LearntGeM):
+    _rank = 1
+
+
+class LearntGeMPool2d(_LearntGeM):
+    _rank = 2
+
+
+class LearntGeMPool3d(_LearntGeM):
+    _rank = 3
+
+
 for _layer in (LearntLPPool1d, LearntLPPool2d, LearntLPPool3d):
     _layer.__doc__ = (_LearntPower.__doc__ or "").format(title="Lp", formula="(sum over windows of |x|^p)^(1/p)")
 for _other in (LearntPowerAvgPool1d, LearntPowerAvgPool2d, LearntPowerAvgPool3d):
     _other.__doc__ = (_LearntPower.__doc__ or "").format(
         title="Power-average", formula="(mean over windows of |x|^p)^(1/p)"
     )
+for _last in (LearntGeMPool1d, LearntGeMPool2d, LearntGeMPool3d):
+    _last.__doc__ = _LearntGeM.__doc__

@@ -23,6 +23,9 @@ if HAS_KERNELS:
     _extreme_backward = torch.ops.poolkit.sequence_extreme_backward.default
     _statistics = torch.ops.poolkit.sequence_statistics.default
     _statistics_backward = torch.ops.poolkit.sequence_statistics_backward.default
+    _largest = torch.ops.poolkit.sequence_largest.default
+    _largest_places = torch.ops.poolkit.sequence_largest_places.default
+    _largest_backward = torch.ops.poolkit.sequence_largest_backward.default
 
 
 def _runs_kernel(x: Tensor) -> bool:
@@ -132,6 +135,36 @@ def statistics(sequences: Sequences, unbiased: bool, eps: float) -> Tensor:
     return cast(Tensor, (_Statistics.apply if _wants_gradient(x) else _statistics)(x, valid, unbiased, eps))
 
 
+class _Largest(torch.autograd.Function):
+    """Keeps the places."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, lengths: Tensor, counts: Tensor, k: int, by_value: bool) -> Tensor:
+        y, places = _largest_places(x, lengths, counts, k, by_value)
+        ctx.save_for_backward(places, counts)
+        ctx.steps = x.shape[2]
+        return cast(Tensor, y)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None, None]:
+        places, counts = ctx.saved_tensors
+        grad = grads[0]
+        if torch.is_grad_enabled():
+            kept = torch.arange(grad.shape[2], device=grad.device) < counts[:, None, None]
+            zeros = grad.new_zeros(*grad.shape[:2], ctx.steps)
+            taken = zeros.scatter_add(2, places.long().masked_fill(~kept, 0), grad.masked_fill(~kept, 0))
+            return taken, None, None, None, None
+        return _largest_backward(grad, places, counts, ctx.steps), None, None, None, None
+
+
+def largest(x: Tensor, k: int, lengths: Tensor, counts: Tensor, by_value: bool) -> Tensor:
+    """The `counts` largest of the first `lengths` steps of each row of (N, C, L), and zeros up to k."""
+    if not _runs_kernel(x):
+        return sequence_reference.largest(x, k, lengths, counts, by_value)
+    run = _Largest.apply if _wants_gradient(x) else _largest
+    return cast(Tensor, run(x, lengths, counts, k, by_value))
+
+
 def _register_fakes() -> None:
     """What the compiler needs: the results' shapes, dtypes and layouts, without the results."""
 
@@ -167,6 +200,17 @@ def _register_fakes() -> None:
     ) -> Tensor:
         return input_gradient(x, list(x.shape), order)
 
+    def sequence_largest(x: Tensor, lengths: Tensor, counts: Tensor, k: int, by_value: bool) -> Tensor:
+        return x.new_empty((*x.shape[:2], k))
+
+    def sequence_largest_places(
+        x: Tensor, lengths: Tensor, counts: Tensor, k: int, by_value: bool
+    ) -> tuple[Tensor, Tensor]:
+        return x.new_empty((*x.shape[:2], k)), x.new_empty((*x.shape[:2], k), dtype=torch.int32)
+
+    def sequence_largest_backward(grad: Tensor, places: Tensor, counts: Tensor, steps: int) -> Tensor:
+        return grad.new_empty((*grad.shape[:2], steps))
+
     for fake in (
         sequence_sum,
         sequence_sum_backward,
@@ -175,6 +219,9 @@ def _register_fakes() -> None:
         sequence_extreme_backward,
         sequence_statistics,
         sequence_statistics_backward,
+        sequence_largest,
+        sequence_largest_places,
+        sequence_largest_backward,
     ):
         torch.library.register_fake(f"poolkit::{fake.__name__}", fake)
 

@@ -39,3 +39,17 @@ def statistics(sequences: Sequences, unbiased: bool, eps: float) -> Tensor:
         divisor = max(count - 1, 1) if isinstance(count, int) else (count - 1).clamp(min=1)
     deviation = (squares / divisor + eps).sqrt()
     return torch.cat((mean, deviation), 1)
+
+
+def largest(x: Tensor, k: int, lengths: Tensor, counts: Tensor, by_value: bool) -> Tensor:
+    length = x.shape[-1]
+    steps, kept = lengths[:, None, None], torch.arange(k, device=x.device) < counts[:, None, None]
+    time = torch.arange(length, device=x.device)
+    # The order of a stable sort is that of positions among equals, so that padding comes behind every valid step: it
+    # is the smallest of all and stands last.
+    lowest = -math.inf if x.is_floating_point() else torch.iinfo(x.dtype).min
+    ranked = x.detach().masked_fill(time >= steps, lowest).sort(dim=-1, descending=True, stable=True).indices
+    places = torch.nn.functional.pad(ranked[..., :k], (0, max(0, k - length)))
+    if not by_value:
+        places = places.masked_fill(~kept, length).sort(dim=-1).values.masked_fill(~kept, 0)
+    return x.gather(-1, places).masked_fill(~kept, 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from poolkit.errors import ArgumentError, nearest
 from poolkit.methods.attention import ATTENTION, GATED_ATTENTION, LATENT_ATTENTION
 from poolkit.methods.channels import CBAM, CHANNEL, SQUEEZE_EXCITATION
-from poolkit.methods.contents import DETAIL_PRESERVING, LEARNT_POWER, LOCAL_IMPORTANCE
+from poolkit.methods.contents import DETAIL_PRESERVING, LEARNT_LOG_SUM_EXP, LEARNT_POWER, LOCAL_IMPORTANCE
 from poolkit.methods.draws import STOCHASTIC
 from poolkit.methods.extrema import MAX, MIN
 from poolkit.methods.layer import Layer, Sample
@@ -22,17 +22,37 @@ from poolkit.methods.method import (
     Step,
 )
 from poolkit.methods.mixes import AVG_MAX, MIXED
-from poolkit.methods.norms import LP, POWER_AVG
+from poolkit.methods.norms import GEM, LP, POWER_AVG
 from poolkit.methods.pyramids import SPATIAL_PYRAMID, SPPF
 from poolkit.methods.ranks import MEDIAN, QUANTILE, TOP_K_MEAN
 from poolkit.methods.regions import ROI_ALIGN, ROI_POOL
 from poolkit.methods.row import Paper, Row
 from poolkit.methods.sequences import K_MAX, STATISTICS, TEMPORAL
-from poolkit.methods.softmax import SOFT
+from poolkit.methods.softmax import LOG_SUM_EXP, SOFT
+from poolkit.methods.spreads import RANGE, STD, VAR
 
 METHODS: dict[str, Method] = {
     m.name: m
-    for m in (MAX, MIN, AVG, SUM, LP, POWER_AVG, AVG_MAX, SOFT, MIXED, STOCHASTIC, MEDIAN, QUANTILE, TOP_K_MEAN)
+    for m in (
+        MAX,
+        MIN,
+        AVG,
+        SUM,
+        LP,
+        POWER_AVG,
+        GEM,
+        AVG_MAX,
+        SOFT,
+        LOG_SUM_EXP,
+        MIXED,
+        STOCHASTIC,
+        MEDIAN,
+        QUANTILE,
+        TOP_K_MEAN,
+        RANGE,
+        STD,
+        VAR,
+    )
 }
 
 #: What the methods run, by the names that steps use.
@@ -51,6 +71,7 @@ LAYERS: dict[str, Layer] = {
         LOCAL_IMPORTANCE,
         DETAIL_PRESERVING,
         LEARNT_POWER,
+        LEARNT_LOG_SUM_EXP,
         CHANNEL,
         SQUEEZE_EXCITATION,
         CBAM,

@@ -99,12 +99,12 @@ DETAIL_PRESERVING = Layer(
 
 LEARNT_POWER = Layer(
     name="learnt_power",
-    title="Lp and power-average pooling with a learnt exponent",
+    title="Lp, power-average and generalised-mean pooling with a learnt exponent",
     formula="y = (sum or mean over the window of |x|^p)^(1/p), p learnt",
     summary="Between average and maximum, at a place that training finds; one exponent for all channels or each.",
     file="powers",
     functions=(),
-    modules=tuple(f"Learnt{name}Pool{rank}d" for name in ("LP", "PowerAvg") for rank in _RANKS),
+    modules=tuple(f"Learnt{name}Pool{rank}d" for name in ("LP", "PowerAvg", "GeM") for rank in _RANKS),
     papers=(
         Paper(
             authors="Gulcehre, Caglar and Cho, Kyunghyun and Pascanu, Razvan and Bengio, Yoshua",
@@ -125,12 +125,57 @@ LEARNT_POWER = Layer(
             )
             for rank in _RANKS
         ),
+        *(Sample(f"LearntGeMPool{rank}d", {"channels": 3}, (_MAPS[rank],), (2, 3, *(1,) * rank)) for rank in _RANKS),
+        Sample("LearntGeMPool2d", {"kernel_size": 2, "p": 2.5, "eps": 0.5}, (_MAPS[2],), _HALF[2]),
     ),
     invalid=(
+        ("LearntGeMPool2d", {"p": 0}, "p must"),
+        ("LearntGeMPool2d", {"eps": 0}, "eps"),
+        ("LearntGeMPool2d", {"stride": 2}, "kernel_size"),
         ("LearntLPPool2d", {"kernel_size": 2, "norm_type": 0}, "norm_type"),
         ("LearntLPPool2d", {"kernel_size": 2, "norm_type": "2"}, "norm_type"),
         ("LearntPowerAvgPool2d", {"kernel_size": 0}, "kernel_size"),
         ("LearntPowerAvgPool2d", {"kernel_size": 2, "channels": 0}, "channels"),
     ),
-    see=("lp", "power_avg", "soft"),
+    see=("lp", "power_avg", "gem", "learnt_log_sum_exp"),
+)
+
+LEARNT_LOG_SUM_EXP = Layer(
+    name="learnt_log_sum_exp",
+    title="Log-sum-exp pooling with a learnt sharpness",
+    formula="y = ln(mean over the window of exp(r x)) / r, r learnt",
+    summary="From the minimum over the average to the maximum, to a place that training finds; r may pass through 0.",
+    file="log_sum_exp",
+    native=True,
+    functions=(),
+    modules=tuple(f"LearntLogSumExpPool{rank}d" for rank in _RANKS),
+    papers=(
+        Paper(
+            authors="Pinheiro, Pedro O. and Collobert, Ronan",
+            title="From image-level to pixel-level labeling with convolutional networks",
+            venue="CVPR",
+            year=2015,
+            arxiv="1411.6228",
+        ),
+    ),
+    samples=(
+        *(
+            Sample(f"LearntLogSumExpPool{rank}d", {"channels": 3, "r": 2.0}, (_MAPS[rank],), (2, 3, *(1,) * rank))
+            for rank in _RANKS
+        ),
+        Sample(
+            "LearntLogSumExpPool2d",
+            {"kernel_size": 3, "stride": 2, "padding": 1, "r": -1.0},
+            (_MAPS[2],),
+            _STRIDED[2],
+        ),
+        Sample("LearntLogSumExpPool1d", {"kernel_size": 2, "r": 5.0}, (_MAPS[1],), _HALF[1]),
+    ),
+    invalid=(
+        ("LearntLogSumExpPool2d", {"r": "10"}, "r must"),
+        ("LearntLogSumExpPool2d", {"r": float("inf")}, "r must"),
+        ("LearntLogSumExpPool2d", {"padding": 1}, "kernel_size"),
+        ("LearntLogSumExpPool2d", {"kernel_size": 2, "channels": 0}, "channels"),
+    ),
+    see=("log_sum_exp", "learnt_power", "soft"),
 )

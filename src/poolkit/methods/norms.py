@@ -1,4 +1,4 @@
-"""Lp and power-average pooling."""
+"""Lp, power-average and generalised-mean pooling."""
 
 from __future__ import annotations
 
@@ -87,4 +87,53 @@ POWER_AVG = Method(
     see=("lp", "avg"),
     samples=(*_SAMPLES, {"norm_type": 2.0, "count_include_pad": False}),
     invalid=_INVALID,
+)
+
+
+def _is_exponent(value: Any) -> bool:
+    return _is_norm(value) and not math.isinf(float(value))
+
+
+EXPONENT = Param(
+    "p",
+    "float",
+    3.0,
+    "the exponent: 1 gives the average, large ones come near the maximum",
+    _is_exponent,
+    "a finite number > 0",
+)
+LEAST = Param(
+    "eps",
+    "float",
+    1e-6,
+    "what smaller cells count as",
+    _is_exponent,
+    "a finite number > 0",
+)
+
+GEM = Method(
+    name="gem",
+    class_name="GeM",
+    title="Generalised-mean pooling",
+    formula="y = (mean over the window of max(x, eps)^p)^(1/p)",
+    summary="GeM: between average and maximum of positive activations, as image retrieval uses it over whole maps. "
+    "Padding is left out. Cells up to eps count as eps and have no gradient.",
+    reference=lambda cells, p, eps: cells.norm(p, mean=True, least=eps),
+    gradient="input",
+    steps=lambda params, named: (Step("gem", (float(params["p"]), float(params["eps"]))),),
+    params=(EXPONENT, LEAST),
+    papers=(
+        Paper(
+            kind="article",
+            authors="Radenović, Filip and Tolias, Giorgos and Chum, Ondřej",
+            title="Fine-tuning CNN image retrieval with no human annotation",
+            venue="IEEE Transactions on Pattern Analysis and Machine Intelligence",
+            year=2019,
+            doi="10.1109/TPAMI.2018.2846566",
+            arxiv="1711.02512",
+        ),
+    ),
+    see=("power_avg", "lp", "log_sum_exp", "avg", "max"),
+    samples=({}, {"p": 1.0}, {"p": 2.5, "eps": 1e-3}),
+    invalid=({"p": 0}, {"p": math.inf}, {"p": "3"}, {"eps": 0.0}, {"eps": -1e-6}, {"eps": math.nan}),
 )

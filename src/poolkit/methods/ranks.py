@@ -133,6 +133,7 @@ TOP_K_MEAN = Method(
     formula="y = (sum of the k largest cells of the window) / k",
     summary="Padding is left out; a window of fewer than k cells gives the mean of all. k=1 is max pooling. NaN wins.",
     reference=lambda cells, k: cells.largest_mean(k),
+    gradient="shares",
     steps=lambda params, named: (Step("top_k_mean", (float(params["k"]),)),),
     params=(K,),
     papers=(

@@ -102,6 +102,7 @@ K_MAX = Layer(
     summary="Keeps the k largest steps of every channel of a sequence. Padded steps are never picked; rows of fewer "
     "than k valid steps end in zeros.",
     file="k_max",
+    native=True,
     functions=("k_max_pool1d", "dynamic_k_max_pool1d"),
     modules=("KMaxPool1d", "DynamicKMaxPool1d"),
     papers=(

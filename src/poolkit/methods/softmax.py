@@ -1,4 +1,4 @@
-"""Means weighted by the softmax of the cells."""
+"""Means weighted by the softmax of the cells, and the logarithm of their exponentials."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from poolkit.methods.method import Method, Param, Step
+from poolkit.errors import ArgumentError
+from poolkit.methods.method import Method, Param, Step, is_flag
 from poolkit.methods.row import Paper
 
 
@@ -69,4 +70,71 @@ SOFT = Method(
         {"temperature": "1"},
         {"grad": "paper"},
     ),
+)
+
+
+def _is_sharpness(value: Any) -> bool:
+    if isinstance(value, str | bytes | bool):
+        raise TypeError
+    return math.isfinite(float(value))
+
+
+SHARPNESS = Param(
+    "r",
+    "float",
+    10.0,
+    "how sharp: 0 gives the average, large numbers come near the maximum, negative ones near the minimum",
+    _is_sharpness,
+    "a finite number",
+)
+OF_MEAN = Param(
+    "mean",
+    "bool",
+    True,
+    "whether the exponentials are averaged, or added: then a window of n equal cells gives ln(n) / r more",
+    is_flag,
+    "a bool",
+)
+
+
+def _log_sum_exp(params: Mapping[str, Any], named_padding: bool) -> tuple[Step, ...]:
+    r, mean = float(params["r"]), bool(params["mean"])
+    if r == 0:
+        if not mean:
+            raise ArgumentError("r must not be 0 where the exponentials are added (mean=False), but got 0")
+        return (Step("avg"),)
+    return (Step("log_sum_exp", (r, float(mean))),)
+
+
+LOG_SUM_EXP = Method(
+    name="log_sum_exp",
+    class_name="LogSumExp",
+    title="Log-sum-exp pooling",
+    formula="y = ln(mean over the window of exp(r x)) / r",
+    summary="A smooth maximum: between average and maximum for every r > 0, never beyond them, and growing with every "
+    "cell, as SoftPool's does not. Its gradient is the softmax of the cells. Padding is left out.",
+    reference=lambda cells, r, mean: cells.log_of_exponentials(r, bool(mean)),
+    gradient="shares",
+    steps=_log_sum_exp,
+    params=(SHARPNESS, OF_MEAN),
+    papers=(
+        Paper(
+            authors="Pinheiro, Pedro O. and Collobert, Ronan",
+            title="From image-level to pixel-level labeling with convolutional networks",
+            venue="CVPR",
+            year=2015,
+            arxiv="1411.6228",
+        ),
+        Paper(
+            authors="Asadi, Kavosh and Littman, Michael L.",
+            title="An alternative softmax operator for reinforcement learning",
+            venue="ICML",
+            year=2017,
+            arxiv="1612.05628",
+        ),
+    ),
+    remark="there called mellowmax",
+    see=("soft", "gem", "max", "avg"),
+    samples=({}, {"r": 1.5}, {"r": -2.0}, {"r": 3.0, "mean": False}, {"r": 0.0}),
+    invalid=({"r": math.inf}, {"r": math.nan}, {"r": "1"}, {"mean": "yes"}, {"r": 0, "mean": False}),
 )
