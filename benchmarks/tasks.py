@@ -169,6 +169,15 @@ def k_max_pool(x: Tensor) -> Tensor:
     return y
 
 
+# Smoothing before sampling: the border reflected, then a convolution for each channel alone.
+
+
+def blur(x: Tensor) -> Tensor:
+    row = torch.tensor([1, 3, 3, 1], dtype=x.dtype)
+    weight = (row[:, None] * row / 64).expand(x.shape[1], 1, 4, 4)
+    return F.conv2d(F.pad(x, (1, 2, 1, 2), "reflect"), weight, stride=2, groups=x.shape[1])
+
+
 # Chains of poolings.
 
 
@@ -215,6 +224,13 @@ def tasks() -> list[Task]:
             ((64, 512, 256),),
             lambda x: functional.statistics_pool(x, LENGTHS),
             {"mask": masked_statistics},
+        ),
+        Task("blur 4x4/2", (MAP,), functional.blur_pool2d, {"pad, conv": blur}),
+        Task(
+            "max-blur 2x2, 4x4/2",
+            (MAP,),
+            functional.max_blur_pool2d,
+            {"max_pool": lambda x: blur(F.max_pool2d(x, 2, 1))},
         ),
         Task("SPPF 5x5", ((8, 256, 20, 20),), functional.sppf_pool2d, {"max_pool": chain}),
         Task(

@@ -182,7 +182,10 @@ def test_any_arrangement_of_memory(layer: Layer, sample: Sample, layout: str) ->
         torch.testing.assert_close(actual, expected, rtol=1e-11, atol=1e-11)
 
 
-@pytest.mark.parametrize("name", ["SqueezeExcitation2d", "SqueezeExcitation3d", "CBAM2d", "CBAM3d", "SPPF2d", "SPPF3d"])
+KEEPS_CHANNELS_LAST = ("SqueezeExcitation", "CBAM", "SPPF", "BlurPool", "MaxBlurPool")
+
+
+@pytest.mark.parametrize("name", [f"{name}{rank}d" for name in KEEPS_CHANNELS_LAST for rank in (2, 3)])
 def test_channels_last_stays(name: str) -> None:
     sample = next(sample for _, sample in SAMPLES if sample.module == name)
     memory_format = {4: torch.channels_last, 5: torch.channels_last_3d}[len(sample.output)]

@@ -6,6 +6,12 @@ from torch import Tensor
 
 from poolkit.geometry import Padding, Size
 from poolkit.layers.attention import attention_pool as attention_pool
+from poolkit.layers.blur import blur_pool1d as blur_pool1d
+from poolkit.layers.blur import blur_pool2d as blur_pool2d
+from poolkit.layers.blur import blur_pool3d as blur_pool3d
+from poolkit.layers.blur import max_blur_pool1d as max_blur_pool1d
+from poolkit.layers.blur import max_blur_pool2d as max_blur_pool2d
+from poolkit.layers.blur import max_blur_pool3d as max_blur_pool3d
 from poolkit.layers.channel import channel_pool as channel_pool
 from poolkit.layers.detail import detail_preserving_pool1d as detail_preserving_pool1d
 from poolkit.layers.detail import detail_preserving_pool2d as detail_preserving_pool2d

@@ -9,6 +9,12 @@ from poolkit.geometry import Padding, Size
 from poolkit.layers.attention import AttentionPool2d as AttentionPool2d
 from poolkit.layers.attention import GatedAttentionPool as GatedAttentionPool
 from poolkit.layers.attention import LatentAttentionPool as LatentAttentionPool
+from poolkit.layers.blur import BlurPool1d as BlurPool1d
+from poolkit.layers.blur import BlurPool2d as BlurPool2d
+from poolkit.layers.blur import BlurPool3d as BlurPool3d
+from poolkit.layers.blur import MaxBlurPool1d as MaxBlurPool1d
+from poolkit.layers.blur import MaxBlurPool2d as MaxBlurPool2d
+from poolkit.layers.blur import MaxBlurPool3d as MaxBlurPool3d
 from poolkit.layers.channel import ChannelPool as ChannelPool
 from poolkit.layers.detail import DetailPreservingPool1d as DetailPreservingPool1d
 from poolkit.layers.detail import DetailPreservingPool2d as DetailPreservingPool2d

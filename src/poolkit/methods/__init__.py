@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from poolkit.errors import ArgumentError, nearest
+from poolkit.methods.antialiasing import BLUR, MAX_BLUR
 from poolkit.methods.attention import ATTENTION, GATED_ATTENTION, LATENT_ATTENTION
 from poolkit.methods.channels import CBAM, CHANNEL, SQUEEZE_EXCITATION
 from poolkit.methods.contents import DETAIL_PRESERVING, LEARNT_POWER, LOCAL_IMPORTANCE
@@ -54,6 +55,8 @@ LAYERS: dict[str, Layer] = {
         CHANNEL,
         SQUEEZE_EXCITATION,
         CBAM,
+        BLUR,
+        MAX_BLUR,
         SPATIAL_PYRAMID,
         SPPF,
         ROI_ALIGN,
