@@ -16,6 +16,9 @@ from poolkit.layers.channel import channel_pool as channel_pool
 from poolkit.layers.detail import detail_preserving_pool1d as detail_preserving_pool1d
 from poolkit.layers.detail import detail_preserving_pool2d as detail_preserving_pool2d
 from poolkit.layers.detail import detail_preserving_pool3d as detail_preserving_pool3d
+from poolkit.layers.fractional import fractional_max_pool1d as fractional_max_pool1d
+from poolkit.layers.fractional import fractional_max_pool2d as fractional_max_pool2d
+from poolkit.layers.fractional import fractional_max_pool3d as fractional_max_pool3d
 from poolkit.layers.importance import local_importance_pool1d as local_importance_pool1d
 from poolkit.layers.importance import local_importance_pool2d as local_importance_pool2d
 from poolkit.layers.importance import local_importance_pool3d as local_importance_pool3d

@@ -25,6 +25,9 @@ from poolkit.layers.excitation import CBAM3d as CBAM3d
 from poolkit.layers.excitation import SqueezeExcitation1d as SqueezeExcitation1d
 from poolkit.layers.excitation import SqueezeExcitation2d as SqueezeExcitation2d
 from poolkit.layers.excitation import SqueezeExcitation3d as SqueezeExcitation3d
+from poolkit.layers.fractional import FractionalMaxPool1d as FractionalMaxPool1d
+from poolkit.layers.fractional import FractionalMaxPool2d as FractionalMaxPool2d
+from poolkit.layers.fractional import FractionalMaxPool3d as FractionalMaxPool3d
 from poolkit.layers.importance import BottleneckLogit1d as BottleneckLogit1d
 from poolkit.layers.importance import BottleneckLogit2d as BottleneckLogit2d
 from poolkit.layers.importance import BottleneckLogit3d as BottleneckLogit3d

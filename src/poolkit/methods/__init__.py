@@ -9,6 +9,7 @@ from poolkit.methods.channels import CBAM, CHANNEL, SQUEEZE_EXCITATION
 from poolkit.methods.contents import DETAIL_PRESERVING, LEARNT_POWER, LOCAL_IMPORTANCE
 from poolkit.methods.draws import STOCHASTIC
 from poolkit.methods.extrema import MAX, MIN
+from poolkit.methods.fractional import FRACTIONAL_MAX
 from poolkit.methods.layer import Layer, Sample
 from poolkit.methods.means import AVG, SUM
 from poolkit.methods.method import (
@@ -57,6 +58,7 @@ LAYERS: dict[str, Layer] = {
         CBAM,
         BLUR,
         MAX_BLUR,
+        FRACTIONAL_MAX,
         SPATIAL_PYRAMID,
         SPPF,
         ROI_ALIGN,

@@ -39,6 +39,8 @@ class Layer(Row):
     invalid: tuple[tuple[str, Mapping[str, Any], str], ...] = ()
     #: Whether training gives other values than evaluation.
     trains: bool = False
+    #: Whether training draws random numbers, and evaluation does not.
+    draws: bool = False
     #: Whether the forward of any of its modules runs native kernels.
     native: bool = False
     #: Whether inputs of integers are taken.
