@@ -24,6 +24,9 @@ from poolkit.layers.importance import local_importance_pool2d as local_importanc
 from poolkit.layers.importance import local_importance_pool3d as local_importance_pool3d
 from poolkit.layers.k_max import dynamic_k_max_pool1d as dynamic_k_max_pool1d
 from poolkit.layers.k_max import k_max_pool1d as k_max_pool1d
+from poolkit.layers.mode import mode_pool1d as mode_pool1d
+from poolkit.layers.mode import mode_pool2d as mode_pool2d
+from poolkit.layers.mode import mode_pool3d as mode_pool3d
 from poolkit.layers.pyramid import spatial_pyramid_pool1d as spatial_pyramid_pool1d
 from poolkit.layers.pyramid import spatial_pyramid_pool2d as spatial_pyramid_pool2d
 from poolkit.layers.pyramid import spatial_pyramid_pool3d as spatial_pyramid_pool3d

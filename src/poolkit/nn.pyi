@@ -39,6 +39,9 @@ from poolkit.layers.importance import SimplifiedLogit2d as SimplifiedLogit2d
 from poolkit.layers.importance import SimplifiedLogit3d as SimplifiedLogit3d
 from poolkit.layers.k_max import DynamicKMaxPool1d as DynamicKMaxPool1d
 from poolkit.layers.k_max import KMaxPool1d as KMaxPool1d
+from poolkit.layers.mode import ModePool1d as ModePool1d
+from poolkit.layers.mode import ModePool2d as ModePool2d
+from poolkit.layers.mode import ModePool3d as ModePool3d
 from poolkit.layers.powers import LearntLPPool1d as LearntLPPool1d
 from poolkit.layers.powers import LearntLPPool2d as LearntLPPool2d
 from poolkit.layers.powers import LearntLPPool3d as LearntLPPool3d

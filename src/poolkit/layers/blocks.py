@@ -43,10 +43,11 @@ class Block(Cells):
             if not self.whole:
                 mask[(number, *outputs)] = True
         self.values = values.movedim(0, -1)
+        counts = torch.promote_types(values.dtype, torch.float32)
         if self.whole:
-            self.mask, self.count = mask, values.new_tensor(len(self.taps))
+            self.mask, self.count = mask, values.new_tensor(len(self.taps), dtype=counts)
         else:
-            self.mask, self.count = mask.movedim(0, -1), mask.sum(0).to(values.dtype)
+            self.mask, self.count = mask.movedim(0, -1), mask.sum(0).to(counts)
 
     def inside(self, parts: Tensor, rest: float = 0) -> Tensor:
         return parts if self.whole else super().inside(parts, rest)

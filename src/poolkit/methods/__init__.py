@@ -10,6 +10,7 @@ from poolkit.methods.contents import DETAIL_PRESERVING, LEARNT_POWER, LOCAL_IMPO
 from poolkit.methods.draws import STOCHASTIC
 from poolkit.methods.extrema import MAX, MIN
 from poolkit.methods.fractional import FRACTIONAL_MAX
+from poolkit.methods.labels import MODE
 from poolkit.methods.layer import Layer, Sample
 from poolkit.methods.means import AVG, SUM
 from poolkit.methods.method import (
@@ -59,6 +60,7 @@ LAYERS: dict[str, Layer] = {
         BLUR,
         MAX_BLUR,
         FRACTIONAL_MAX,
+        MODE,
         SPATIAL_PYRAMID,
         SPPF,
         ROI_ALIGN,
