@@ -190,7 +190,7 @@ def test_the_callers_generator_draws() -> None:
 
 def test_training_compiles_whole() -> None:
     x = torch.randn(2, 3, 9, 10)
-    for arguments in ({"kernel_size": 2}, {"sequence": "random"}):
+    for arguments in ({"kernel_size": 2}, {"kernel_size": None, "sequence": "random"}):
         module = nn.FractionalMaxPool2d(output_size=6, return_indices=True, **arguments)  # type: ignore[arg-type]
         y, indices = torch.compile(module, fullgraph=True, backend="aot_eager")(x)
         assert torch.equal(x.flatten(2).gather(2, indices.flatten(2)), y.flatten(2))
@@ -208,6 +208,9 @@ def test_long_axes() -> None:
 def test_layers() -> None:
     x = torch.randn(2, 3, 9, 8)
     samples = torch.rand(2, 3, 2)
+    y, indices = fractional_max_pool2d(x[0], 2, 4, return_indices=True, _random_samples=samples[:1])
+    for actual, wanted in zip((y, indices), F.fractional_max_pool2d(x[0], 2, 4, None, True, samples[:1]), strict=True):
+        assert torch.equal(actual, wanted)
     layer = nn.FractionalMaxPool2d(2, output_ratio=(0.5, 0.7), return_indices=True, _random_samples=samples)
     expected = F.fractional_max_pool2d(x, 2, output_ratio=(0.5, 0.7), return_indices=True, _random_samples=samples)
     for actual, wanted in zip(layer(x), expected, strict=True):
@@ -233,7 +236,7 @@ def test_layers() -> None:
 def test_bad_arguments(arguments: dict[str, Any], error: type[Exception], message: str) -> None:
     for call in (nn.FractionalMaxPool2d, lambda **given: fractional_max_pool2d(torch.zeros(1, 4, 4), **given)):
         with pytest.raises(error, match=message):
-            call(**arguments)
+            call(**{"kernel_size": None, **arguments})
 
 
 def test_bad_inputs() -> None:

@@ -265,7 +265,7 @@ of a wrong type, NotImplementedError for another dtype.
 
 def fractional_max_pool1d(
     input: Tensor,
-    kernel_size: Size | None = None,
+    kernel_size: Size | None,
     output_size: Size | None = None,
     output_ratio: Ratio | None = None,
     return_indices: bool = False,
@@ -284,7 +284,7 @@ def fractional_max_pool1d(
 
 def fractional_max_pool2d(
     input: Tensor,
-    kernel_size: Size | None = None,
+    kernel_size: Size | None,
     output_size: Size | None = None,
     output_ratio: Ratio | None = None,
     return_indices: bool = False,
@@ -303,7 +303,7 @@ def fractional_max_pool2d(
 
 def fractional_max_pool3d(
     input: Tensor,
-    kernel_size: Size | None = None,
+    kernel_size: Size | None,
     output_size: Size | None = None,
     output_ratio: Ratio | None = None,
     return_indices: bool = False,
@@ -347,7 +347,7 @@ class _FractionalMaxPool(Layer):
 
     def __init__(
         self,
-        kernel_size: Size | None = None,
+        kernel_size: Size | None,
         output_size: Size | None = None,
         output_ratio: Ratio | None = None,
         return_indices: bool = False,

@@ -25,7 +25,12 @@ FRACTIONAL_MAX = Layer(
     ),
     samples=(
         *(
-            Sample(f"FractionalMaxPool{rank}d", {"output_size": _SHRUNK[rank][2:]}, (_MAPS[rank],), _SHRUNK[rank])
+            Sample(
+                f"FractionalMaxPool{rank}d",
+                {"kernel_size": None, "output_size": _SHRUNK[rank][2:]},
+                (_MAPS[rank],),
+                _SHRUNK[rank],
+            )
             for rank in _RANKS
         ),
         *(
@@ -37,33 +42,44 @@ FRACTIONAL_MAX = Layer(
             )
             for rank in _RANKS
         ),
-        Sample("FractionalMaxPool1d", {"output_ratio": 0.6, "overlapping": False}, (_MAPS[1],), _SHRUNK[1]),
+        Sample(
+            "FractionalMaxPool1d",
+            {"kernel_size": None, "output_ratio": 0.6, "overlapping": False},
+            (_MAPS[1],),
+            _SHRUNK[1],
+        ),
         Sample(
             "FractionalMaxPool3d",
-            {"output_ratio": (0.7, 0.7, 0.8), "sequence": "random", "granularity": "sample"},
+            {"kernel_size": None, "output_ratio": (0.7, 0.7, 0.8), "sequence": "random", "granularity": "sample"},
             (_MAPS[3],),
             _SHRUNK[3],
         ),
         Sample(
             "FractionalMaxPool2d",
-            {"output_ratio": 0.6, "sequence": "random", "granularity": "batch", "overlapping": False},
+            {
+                "kernel_size": None,
+                "output_ratio": 0.6,
+                "sequence": "random",
+                "granularity": "batch",
+                "overlapping": False,
+            },
             (_MAPS[2],),
             _SHRUNK[2],
         ),
     ),
     invalid=(
-        ("FractionalMaxPool2d", {}, "output_size"),
-        ("FractionalMaxPool2d", {"output_size": 2, "output_ratio": 0.5}, "output_ratio"),
-        ("FractionalMaxPool2d", {"output_size": 0}, "output_size"),
-        ("FractionalMaxPool1d", {"output_ratio": 1.0}, "output_ratio"),
-        ("FractionalMaxPool1d", {"output_ratio": "half"}, "output_ratio"),
-        ("FractionalMaxPool3d", {"output_ratio": (0.5, 0.5)}, "output_ratio"),
+        ("FractionalMaxPool2d", {"kernel_size": 2}, "output_size"),
+        ("FractionalMaxPool2d", {"kernel_size": None, "output_size": 2, "output_ratio": 0.5}, "output_ratio"),
+        ("FractionalMaxPool2d", {"kernel_size": None, "output_size": 0}, "output_size"),
+        ("FractionalMaxPool1d", {"kernel_size": None, "output_ratio": 1.0}, "output_ratio"),
+        ("FractionalMaxPool1d", {"kernel_size": None, "output_ratio": "half"}, "output_ratio"),
+        ("FractionalMaxPool3d", {"kernel_size": None, "output_ratio": (0.5, 0.5)}, "output_ratio"),
         ("FractionalMaxPool2d", {"kernel_size": 0, "output_size": 2}, "kernel_size"),
         ("FractionalMaxPool2d", {"kernel_size": 2, "output_size": 2, "sequence": "random"}, "sequence"),
-        ("FractionalMaxPool2d", {"output_size": 2, "sequence": "even"}, "sequence"),
-        ("FractionalMaxPool2d", {"output_size": 2, "granularity": "cell"}, "granularity"),
-        ("FractionalMaxPool2d", {"output_size": 2, "overlapping": 1}, "overlapping"),
-        ("FractionalMaxPool2d", {"output_size": 2, "random_in_eval": "yes"}, "random_in_eval"),
+        ("FractionalMaxPool2d", {"kernel_size": None, "output_size": 2, "sequence": "even"}, "sequence"),
+        ("FractionalMaxPool2d", {"kernel_size": None, "output_size": 2, "granularity": "cell"}, "granularity"),
+        ("FractionalMaxPool2d", {"kernel_size": None, "output_size": 2, "overlapping": 1}, "overlapping"),
+        ("FractionalMaxPool2d", {"kernel_size": None, "output_size": 2, "random_in_eval": "yes"}, "random_in_eval"),
     ),
     see=("max", "stochastic"),
 )
