@@ -169,6 +169,32 @@ def k_max_pool(x: Tensor) -> Tensor:
     return y
 
 
+# Smoothing before sampling: the border reflected, then a convolution for each channel alone.
+
+
+def blur(x: Tensor) -> Tensor:
+    row = torch.tensor([1, 3, 3, 1], dtype=x.dtype)
+    weight = (row[:, None] * row / 64).expand(x.shape[1], 1, 4, 4)
+    return F.conv2d(F.pad(x, (1, 2, 1, 2), "reflect"), weight, stride=2, groups=x.shape[1])
+
+
+# Regions of drawn sizes: torch's, from the same numbers.
+
+
+def fractional_max(x: Tensor) -> Tensor:
+    y = functional.fractional_max_pool2d(x, 2, output_ratio=0.7, _random_samples=numbers_for(x))
+    assert isinstance(y, Tensor)
+    return y
+
+
+def fractional_max_of_torch(x: Tensor) -> Tensor:
+    return F.fractional_max_pool2d(x, 2, output_ratio=(0.7, 0.7), _random_samples=numbers_for(x))
+
+
+def numbers_for(x: Tensor) -> Tensor:
+    return torch.rand(*x.shape[:2], 2, generator=torch.Generator().manual_seed(2)).to(x.dtype)
+
+
 # Chains of poolings.
 
 
@@ -216,6 +242,14 @@ def tasks() -> list[Task]:
             lambda x: functional.statistics_pool(x, LENGTHS),
             {"mask": masked_statistics},
         ),
+        Task("blur 4x4/2", (MAP,), functional.blur_pool2d, {"pad, conv": blur}),
+        Task(
+            "max-blur 2x2, 4x4/2",
+            (MAP,),
+            functional.max_blur_pool2d,
+            {"max_pool": lambda x: blur(F.max_pool2d(x, 2, 1))},
+        ),
+        Task("fractional max 2x2", (MAP,), fractional_max, {"torch": fractional_max_of_torch}),
         Task("SPPF 5x5", ((8, 256, 20, 20),), functional.sppf_pool2d, {"max_pool": chain}),
         Task(
             "spatial pyramid 1, 2, 4",

@@ -22,9 +22,20 @@ SAMPLES = [(layer, sample) for layer in LAYERS.values() for sample in layer.samp
 BOTH_GRADIENTS = 50  # numbers at most for finite differences one by one
 
 every_layer = pytest.mark.parametrize("layer", LAYERS.values(), ids=LAYERS.keys())
-every_sample = pytest.mark.parametrize(
-    ("layer", "sample"), SAMPLES, ids=[f"{sample.module}-{number}" for number, (_, sample) in enumerate(SAMPLES)]
-)
+
+
+def of_samples(rows: list[tuple[Layer, Sample]]) -> pytest.MarkDecorator:
+    ids = [f"{sample.module}-{number}" for number, (_, sample) in enumerate(rows)]
+    return pytest.mark.parametrize(("layer", "sample"), rows, ids=ids)
+
+
+def floating(rows: list[tuple[Layer, Sample]]) -> list[tuple[Layer, Sample]]:
+    return [row for row in rows if row[0].floats]
+
+
+every_sample = of_samples(SAMPLES)
+every_floating_sample = of_samples(floating(SAMPLES))
+OF_LABELS = {module for layer in LAYERS.values() if not layer.floats for module in layer.modules}
 
 
 def build(sample: Sample, dtype: torch.dtype = torch.float64) -> torch.nn.Module:
@@ -41,7 +52,20 @@ def build(sample: Sample, dtype: torch.dtype = torch.float64) -> torch.nn.Module
 
 
 def inputs_of(sample: Sample, dtype: torch.dtype = torch.float64) -> list[torch.Tensor]:
+    """Of the dtype, or labels where a layer takes nothing else."""
+    if sample.module in OF_LABELS:
+        return [(3 * distinct(shape, seed)).to(torch.int64) for seed, shape in enumerate(sample.inputs)]
     return [distinct(shape, seed).to(dtype) for seed, shape in enumerate(sample.inputs)]
+
+
+def with_gradients(module: Callable[..., Any], inputs: list[torch.Tensor], given: Any) -> list[torch.Tensor]:
+    """The output, and what a gradient without symmetry gives the inputs; labels get none."""
+    leaves = [x.detach().requires_grad_(x.is_floating_point()) for x in inputs]
+    y = module(*leaves, **given)
+    if not y.requires_grad:
+        return [y]
+    y.backward(torch.linspace(-1, 1, y.numel(), dtype=y.dtype).reshape(y.shape))
+    return [y.detach(), *(x.grad for x in leaves)]
 
 
 def given_to(sample: Sample, dtype: torch.dtype = torch.float64) -> dict[str, torch.Tensor]:
@@ -82,11 +106,11 @@ def test_bad_arguments_are_refused(layer: Layer) -> None:
 def test_bad_inputs_are_refused(layer: Layer, sample: Sample) -> None:
     module, given = build(sample), given_to(sample)
     for x in inputs_of(sample):
-        for wrong in (torch.zeros(1, 2, 1, 1, 1, 1, 1), x[:0].flatten(), x.unsqueeze(0).unsqueeze(0).unsqueeze(0)):
+        for wrong in (x.new_zeros(1, 2, 1, 1, 1, 1, 1), x[:0].flatten(), x.unsqueeze(0).unsqueeze(0).unsqueeze(0)):
             if wrong.dim() != 7 or layer.name != "channel":  # which takes any number of dimensions
                 with pytest.raises((ArgumentError, TypeError), match="must"):
                     module(wrong[..., :0], **given)
-        refused = torch.bool if layer.integers else torch.int64
+        refused = (torch.bool if layer.integers else torch.int64) if layer.floats else torch.float64
         with pytest.raises(NotImplementedError, match=str(refused)):
             module(x.to(refused), **given)
         with pytest.raises(TypeError, match="list"):
@@ -97,7 +121,7 @@ def test_bad_inputs_are_refused(layer: Layer, sample: Sample) -> None:
 
 
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
-@every_sample
+@every_floating_sample
 def test_shape_dtype_and_precision(layer: Layer, sample: Sample, dtype: torch.dtype) -> None:
     """As near to the same layer in float64 as one rounding allows, or a few where weights are in between."""
     module = build(sample, dtype)
@@ -129,7 +153,7 @@ def called(module: torch.nn.Module, sample: Sample) -> tuple[Callable[..., Any],
     return function, [tensor.detach().clone().requires_grad_() for tensor in tensors]
 
 
-@every_sample
+@every_floating_sample
 def test_finite_differences(layer: Layer, sample: Sample) -> None:
     module = build(sample)
     for training in {False, normalises(module)}:
@@ -137,7 +161,7 @@ def test_finite_differences(layer: Layer, sample: Sample) -> None:
         assert torch.autograd.gradcheck(function, tensors, fast_mode=sum(t.numel() for t in tensors) > BOTH_GRADIENTS)
 
 
-@every_sample
+@every_floating_sample
 def test_second_derivative(layer: Layer, sample: Sample) -> None:
     module = build(sample)
     for training in {False, normalises(module)}:
@@ -160,11 +184,11 @@ def test_unbatched(layer: Layer, sample: Sample) -> None:
 @every_sample
 def test_empty_batch(layer: Layer, sample: Sample) -> None:
     module, given = build(sample), given_to(sample)
-    inputs = [x[:0].requires_grad_() for x in inputs_of(sample)]
-    y = module(*inputs, **{name: value[:0] for name, value in given.items()})
+    inputs = [x[:0] for x in inputs_of(sample)]
+    y, *gradients = with_gradients(module, inputs, {name: value[:0] for name, value in given.items()})
     assert tuple(y.shape) == (0, *sample.output[1:])
-    y.sum().backward()
-    assert all(x.grad is not None and x.grad.shape == x.shape for x in inputs)
+    assert len(gradients) == len(inputs) * layer.floats
+    assert all(grad.shape == x.shape for grad, x in zip(gradients, inputs, strict=bool(layer.floats)))
 
 
 @pytest.mark.parametrize("layout", ["channels_last", "transposed", "strided", "expanded"])
@@ -172,17 +196,15 @@ def test_empty_batch(layer: Layer, sample: Sample) -> None:
 def test_any_arrangement_of_memory(layer: Layer, sample: Sample, layout: str) -> None:
     module, given = build(sample), given_to(sample)
     views = [in_layout(x, layout) for x in inputs_of(sample)]
-    results = []
-    for inputs in (views, [x.contiguous() for x in views]):
-        leaves = [x.detach().requires_grad_() for x in inputs]
-        y = module(*leaves, **given)
-        y.backward(torch.linspace(-1, 1, y.numel(), dtype=y.dtype).reshape(y.shape))
-        results.append([y, *(x.grad for x in leaves)])
+    results = [with_gradients(module, inputs, given) for inputs in (views, [x.contiguous() for x in views])]
     for actual, expected in zip(*results, strict=True):
         torch.testing.assert_close(actual, expected, rtol=1e-11, atol=1e-11)
 
 
-@pytest.mark.parametrize("name", ["SqueezeExcitation2d", "SqueezeExcitation3d", "CBAM2d", "CBAM3d", "SPPF2d", "SPPF3d"])
+KEEPS_CHANNELS_LAST = ("SqueezeExcitation", "CBAM", "SPPF", "BlurPool", "MaxBlurPool", "FractionalMaxPool")
+
+
+@pytest.mark.parametrize("name", [f"{name}{rank}d" for name in KEEPS_CHANNELS_LAST for rank in (2, 3)])
 def test_channels_last_stays(name: str) -> None:
     sample = next(sample for _, sample in SAMPLES if sample.module == name)
     memory_format = {4: torch.channels_last, 5: torch.channels_last_3d}[len(sample.output)]
@@ -196,12 +218,12 @@ def test_channels_last_stays(name: str) -> None:
 
 @every_sample
 def test_training_and_evaluation(layer: Layer, sample: Sample) -> None:
-    """Only batch normalisation tells them apart."""
+    """Only batch normalisation and draws tell them apart; of those, evaluation leaves no trace of the second."""
     module, inputs, given = build(sample), inputs_of(sample), given_to(sample)
     evaluated = module(*inputs, **given)
     trained = module.train()(*inputs, **given)
     assert torch.equal(evaluated, module.eval()(*inputs, **given)) != normalises(module)
-    assert torch.equal(evaluated, trained) != normalises(module)
+    assert torch.equal(evaluated, trained) != (normalises(module) or layer.draws)
 
 
 @every_sample
@@ -230,28 +252,23 @@ def test_meta_tensors_have_the_shape(layer: Layer, sample: Sample) -> None:
 
 
 FIRST_AND_LAST = [(layer, sample) for layer in LAYERS.values() for sample in (layer.samples[0], layer.samples[-1])]
-some_samples = pytest.mark.parametrize(
-    ("layer", "sample"), FIRST_AND_LAST, ids=[f"{sample.module}-{n}" for n, (_, sample) in enumerate(FIRST_AND_LAST)]
-)
+some_samples = of_samples(FIRST_AND_LAST)
+some_floating_samples = of_samples(floating(FIRST_AND_LAST))
 
 
 @some_samples
 def test_compiles_whole(layer: Layer, sample: Sample) -> None:
     """One graph without a break, forward and backward, with the numbers of the eager call."""
     module, given = build(sample), given_to(sample)
-    results = []
-    for function in (torch.compile(module, fullgraph=True, backend="aot_eager", dynamic=False), module):
-        leaves = [x.requires_grad_() for x in inputs_of(sample)]
-        y = function(*leaves, **given)
-        y.backward(torch.linspace(-1, 1, y.numel(), dtype=y.dtype).reshape(y.shape))
-        results.append([y.detach(), *(x.grad for x in leaves)])
+    compiled = torch.compile(module, fullgraph=True, backend="aot_eager", dynamic=False)
+    results = [with_gradients(function, inputs_of(sample), given) for function in (compiled, module)]
     for actual, expected in zip(*results, strict=True):
         torch.testing.assert_close(actual, expected, rtol=1e-11, atol=1e-11)
     torch.compiler.reset()
 
 
 @pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")  # torch's own, for forward AD
-@some_samples
+@some_floating_samples
 def test_function_transforms(layer: Layer, sample: Sample) -> None:
     """Forward mode says what backward says; vmap maps."""
     module, inputs, given = build(sample), inputs_of(sample), given_to(sample)
@@ -267,7 +284,7 @@ def test_function_transforms(layer: Layer, sample: Sample) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
-@some_samples
+@some_floating_samples
 def test_autocast(layer: Layer, sample: Sample, dtype: torch.dtype) -> None:
     module, inputs, given = (
         build(sample, torch.float32),

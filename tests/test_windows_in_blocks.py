@@ -71,10 +71,11 @@ def test_taps_reach_the_cells_of_the_windows(problem: tuple[Windows, torch.Tenso
         first = data.draw(st.integers(0, axis.out - 1))
         last = data.draw(st.integers(first + 1, axis.out))
         reached: dict[int, list[int]] = {output: [] for output in range(first, last)}
-        for outputs, cells in dilated.reaches(first, last):
+        for tap, outputs, cells in dilated.reaches(first, last):
             pairs = zip(range(last - first)[outputs], range(axis.size)[cells], strict=True)
             for output, cell in pairs:
                 reached[first + output].append(cell)
+                assert cell == (first + output) * axis.stride - axis.pad_low + tap * dilated.dilation
         for output, cells in reached.items():
             places = (output * axis.stride - axis.pad_low + tap * dilated.dilation for tap in range(axis.kernel))
             assert cells == [place for place in places if 0 <= place < axis.size]

@@ -6,15 +6,27 @@ from torch import Tensor
 
 from poolkit.geometry import Padding, Size
 from poolkit.layers.attention import attention_pool as attention_pool
+from poolkit.layers.blur import blur_pool1d as blur_pool1d
+from poolkit.layers.blur import blur_pool2d as blur_pool2d
+from poolkit.layers.blur import blur_pool3d as blur_pool3d
+from poolkit.layers.blur import max_blur_pool1d as max_blur_pool1d
+from poolkit.layers.blur import max_blur_pool2d as max_blur_pool2d
+from poolkit.layers.blur import max_blur_pool3d as max_blur_pool3d
 from poolkit.layers.channel import channel_pool as channel_pool
 from poolkit.layers.detail import detail_preserving_pool1d as detail_preserving_pool1d
 from poolkit.layers.detail import detail_preserving_pool2d as detail_preserving_pool2d
 from poolkit.layers.detail import detail_preserving_pool3d as detail_preserving_pool3d
+from poolkit.layers.fractional import fractional_max_pool1d as fractional_max_pool1d
+from poolkit.layers.fractional import fractional_max_pool2d as fractional_max_pool2d
+from poolkit.layers.fractional import fractional_max_pool3d as fractional_max_pool3d
 from poolkit.layers.importance import local_importance_pool1d as local_importance_pool1d
 from poolkit.layers.importance import local_importance_pool2d as local_importance_pool2d
 from poolkit.layers.importance import local_importance_pool3d as local_importance_pool3d
 from poolkit.layers.k_max import dynamic_k_max_pool1d as dynamic_k_max_pool1d
 from poolkit.layers.k_max import k_max_pool1d as k_max_pool1d
+from poolkit.layers.mode import mode_pool1d as mode_pool1d
+from poolkit.layers.mode import mode_pool2d as mode_pool2d
+from poolkit.layers.mode import mode_pool3d as mode_pool3d
 from poolkit.layers.pyramid import spatial_pyramid_pool1d as spatial_pyramid_pool1d
 from poolkit.layers.pyramid import spatial_pyramid_pool2d as spatial_pyramid_pool2d
 from poolkit.layers.pyramid import spatial_pyramid_pool3d as spatial_pyramid_pool3d

@@ -36,6 +36,7 @@ class Tap(NamedTuple):
 class Reach(NamedTuple):
     """Where one tap of consecutive windows along one axis lies inside the input."""
 
+    tap: int  #: which one, from 0 to before the kernel's size
     outputs: slice  #: of these outputs, counted from the first of them
     cells: slice  #: these cells, one for each
 
@@ -67,12 +68,13 @@ class Axis(NamedTuple):
         start, end = first * self.stride - self.pad_low, (last - 1) * self.stride - self.pad_low
         taps = range(max(0, -(end // self.dilation)), min(self.kernel, (self.size - 1 - start) // self.dilation + 1))
         reaches = []
-        for offset in (tap * self.dilation - self.pad_low for tap in taps):
+        for tap in taps:
+            offset = tap * self.dilation - self.pad_low
             low = max(first, -(offset // self.stride))
             high = min(last, (self.size - 1 - offset) // self.stride + 1)
             if low < high:
                 cells = slice(low * self.stride + offset, (high - 1) * self.stride + offset + 1, self.stride)
-                reaches.append(Reach(slice(low - first, high - first), cells))
+                reaches.append(Reach(tap, slice(low - first, high - first), cells))
         return reaches
 
     @property

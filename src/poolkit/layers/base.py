@@ -35,6 +35,11 @@ def check_floating(name: str, **tensors: Tensor) -> None:
 def check_map(name: str, input: Tensor, rank: int, channels: int | None = None) -> None:
     """The input is a feature map (N, C, *spatial) or (C, *spatial), of that many channels if they are given."""
     check_floating(name, input=input)
+    check_map_shape(name, input, rank, channels)
+
+
+def check_map_shape(name: str, input: Tensor, rank: int, channels: int | None = None) -> None:
+    """The same of a tensor of any type."""
     shape = input.shape
     good = input.dim() in (rank + 1, rank + 2) and 0 not in shape[-rank - 1 :]
     if not good or channels not in (None, shape[-rank - 1]):
@@ -53,8 +58,8 @@ def check_eps(eps: float) -> None:
 
 
 def wide_dtype(dtype: torch.dtype) -> torch.dtype:
-    """The type to compute in: half precision is computed in float32."""
-    return torch.promote_types(dtype, torch.float32)
+    """The type to compute in: half precision is computed in float32, integers as they are."""
+    return torch.promote_types(dtype, torch.float32) if dtype.is_floating_point else dtype
 
 
 def wide(x: Tensor) -> Tensor:

@@ -31,29 +31,30 @@ class Block(Cells):
         axes = [first.reaches(rows.start, rows.stop), *(axis.reaches(0, axis.out) for axis in others)]
         self.taps = [tuple(zip(*tap, strict=True)) for tap in itertools.product(*axes)]
         everywhere = tuple(slice(0, n) for n in size)
-        self.whole = all(outputs == everywhere for outputs, _ in self.taps)
+        self.whole = all(outputs == everywhere for _, outputs, _ in self.taps)
         # Taps come first in memory, so that sums over them run along outputs, and last for the formulas.
         shape = (len(self.taps), *planes.shape[:2], *size)
         values = planes.new_zeros(shape, dtype=wide_dtype(planes.dtype))
         mask = torch.ones((), dtype=torch.bool, device=planes.device)
         if not self.whole:
             mask = mask.new_zeros((len(self.taps), *size))
-        for number, (outputs, cells) in enumerate(self.taps):
+        for number, (_, outputs, cells) in enumerate(self.taps):
             values[(number, ..., *outputs)] = planes[(..., *cells)]
             if not self.whole:
                 mask[(number, *outputs)] = True
         self.values = values.movedim(0, -1)
+        counts = torch.promote_types(values.dtype, torch.float32)
         if self.whole:
-            self.mask, self.count = mask, values.new_tensor(len(self.taps))
+            self.mask, self.count = mask, values.new_tensor(len(self.taps), dtype=counts)
         else:
-            self.mask, self.count = mask.movedim(0, -1), mask.sum(0).to(values.dtype)
+            self.mask, self.count = mask.movedim(0, -1), mask.sum(0).to(counts)
 
     def inside(self, parts: Tensor, rest: float = 0) -> Tensor:
         return parts if self.whole else super().inside(parts, rest)
 
     def add_to(self, planes: Tensor, parts: Tensor) -> None:
         """Adds a number for each cell to the cell."""
-        for number, (outputs, cells) in enumerate(self.taps):
+        for number, (_, outputs, cells) in enumerate(self.taps):
             planes[(..., *cells)] += parts[(..., *outputs, number)]
 
 

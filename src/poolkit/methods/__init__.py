@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from poolkit.errors import ArgumentError, nearest
+from poolkit.methods.antialiasing import BLUR, MAX_BLUR
 from poolkit.methods.attention import ATTENTION, GATED_ATTENTION, LATENT_ATTENTION
 from poolkit.methods.channels import CBAM, CHANNEL, SQUEEZE_EXCITATION
 from poolkit.methods.contents import DETAIL_PRESERVING, LEARNT_LOG_SUM_EXP, LEARNT_POWER, LOCAL_IMPORTANCE
 from poolkit.methods.draws import STOCHASTIC
 from poolkit.methods.extrema import MAX, MIN
+from poolkit.methods.fractional import FRACTIONAL_MAX
+from poolkit.methods.labels import MODE
 from poolkit.methods.layer import Layer, Sample
 from poolkit.methods.means import AVG, SUM
 from poolkit.methods.method import (
@@ -75,6 +78,10 @@ LAYERS: dict[str, Layer] = {
         CHANNEL,
         SQUEEZE_EXCITATION,
         CBAM,
+        BLUR,
+        MAX_BLUR,
+        FRACTIONAL_MAX,
+        MODE,
         SPATIAL_PYRAMID,
         SPPF,
         ROI_ALIGN,

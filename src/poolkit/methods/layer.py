@@ -18,7 +18,7 @@ class Sample(NamedTuple):
     module: str
     #: Of the constructor.
     arguments: Mapping[str, Any]
-    #: Shapes of the floating-point inputs of forward, one for each positional argument.
+    #: Shapes of the inputs of forward, one for each positional argument; floating, if the layer takes such.
     inputs: tuple[tuple[int, ...], ...]
     output: tuple[int, ...]
     #: Further arguments of forward; nested lists stand for tensors of int64, bool or the input's dtype.
@@ -39,9 +39,12 @@ class Layer(Row):
     invalid: tuple[tuple[str, Mapping[str, Any], str], ...] = ()
     #: Whether training gives other values than evaluation.
     trains: bool = False
+    #: Whether training draws random numbers, and evaluation does not.
+    draws: bool = False
     #: Whether the forward of any of its modules runs native kernels.
     native: bool = False
-    #: Whether inputs of integers are taken.
+    #: Whether inputs of integers are taken, and floating ones.
     integers: bool = False
+    floats: bool = True
     #: Whether inputs without a batch dimension are taken.
     unbatched: bool = True
