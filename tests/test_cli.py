@@ -70,7 +70,7 @@ def test_papers_are_well_formed(paper: Paper) -> None:
 
 
 def test_different_papers_have_different_keys() -> None:
-    assert len({paper.key for paper in PAPERS}) == len(set(PAPERS)) == len(PAPERS) - 1  # channel and cbam share theirs
+    assert len({paper.key for paper in PAPERS}) == len(set(PAPERS)) == len(PAPERS) - 2  # channel and cbam; strip and spm
 
 
 def test_an_entry_letter_for_letter() -> None:
@@ -153,7 +153,8 @@ def test_what_is_listed_of_methods_is_what_they_take(listed: dict[str, dict[str,
 def test_what_is_listed_of_layers(listed: dict[str, dict[str, Any]]) -> None:
     assert [name for name, entry in listed.items() if entry["learnable"] or entry["training_differs"]] == [
         *("mixed", "stochastic", "attention", "latent_attention", "gated_attention", "local_importance"),
-        *("detail_preserving", "learnt_power", "squeeze_excitation", "cbam", "sppf"),
+        *("detail_preserving", "learnt_power", "squeeze_excitation", "cbam"),
+        *("spm", "coordinate_attention", "sppf", "pyramid_pooling", "image_pooling"),
     ]
     assert listed["learnt_power"]["learnable"] == ["log_norm_type"]
     assert listed["detail_preserving"]["learnable"] == ["alpha", "lam", "guide"]

@@ -6,15 +6,33 @@ from torch import Tensor
 
 from poolkit.geometry import Padding, Size
 from poolkit.layers.attention import attention_pool as attention_pool
+from poolkit.layers.channel import channel_group_pool as channel_group_pool
 from poolkit.layers.channel import channel_pool as channel_pool
+from poolkit.layers.corners import center_pool2d as center_pool2d
+from poolkit.layers.corners import corner_pool2d as corner_pool2d
+from poolkit.layers.depth import depth_to_space1d as depth_to_space1d
+from poolkit.layers.depth import depth_to_space2d as depth_to_space2d
+from poolkit.layers.depth import depth_to_space3d as depth_to_space3d
+from poolkit.layers.depth import space_to_depth1d as space_to_depth1d
+from poolkit.layers.depth import space_to_depth2d as space_to_depth2d
+from poolkit.layers.depth import space_to_depth3d as space_to_depth3d
 from poolkit.layers.detail import detail_preserving_pool1d as detail_preserving_pool1d
 from poolkit.layers.detail import detail_preserving_pool2d as detail_preserving_pool2d
 from poolkit.layers.detail import detail_preserving_pool3d as detail_preserving_pool3d
+from poolkit.layers.haar import haar_pool1d as haar_pool1d
+from poolkit.layers.haar import haar_pool2d as haar_pool2d
+from poolkit.layers.haar import haar_pool3d as haar_pool3d
+from poolkit.layers.haar import haar_unpool1d as haar_unpool1d
+from poolkit.layers.haar import haar_unpool2d as haar_unpool2d
+from poolkit.layers.haar import haar_unpool3d as haar_unpool3d
 from poolkit.layers.importance import local_importance_pool1d as local_importance_pool1d
 from poolkit.layers.importance import local_importance_pool2d as local_importance_pool2d
 from poolkit.layers.importance import local_importance_pool3d as local_importance_pool3d
 from poolkit.layers.k_max import dynamic_k_max_pool1d as dynamic_k_max_pool1d
 from poolkit.layers.k_max import k_max_pool1d as k_max_pool1d
+from poolkit.layers.mixer import pool_mixer1d as pool_mixer1d
+from poolkit.layers.mixer import pool_mixer2d as pool_mixer2d
+from poolkit.layers.mixer import pool_mixer3d as pool_mixer3d
 from poolkit.layers.pyramid import spatial_pyramid_pool1d as spatial_pyramid_pool1d
 from poolkit.layers.pyramid import spatial_pyramid_pool2d as spatial_pyramid_pool2d
 from poolkit.layers.pyramid import spatial_pyramid_pool3d as spatial_pyramid_pool3d
@@ -24,6 +42,8 @@ from poolkit.layers.sppf import sppf_pool1d as sppf_pool1d
 from poolkit.layers.sppf import sppf_pool2d as sppf_pool2d
 from poolkit.layers.sppf import sppf_pool3d as sppf_pool3d
 from poolkit.layers.statistics import statistics_pool as statistics_pool
+from poolkit.layers.strips import strip_pool2d as strip_pool2d
+from poolkit.layers.strips import strip_pool3d as strip_pool3d
 from poolkit.layers.temporal import temporal_pool as temporal_pool
 
 def max_pool1d(input: Tensor, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, return_indices: bool = False) -> Tensor | tuple[Tensor, Tensor]: ...

@@ -9,7 +9,16 @@ from poolkit.geometry import Padding, Size
 from poolkit.layers.attention import AttentionPool2d as AttentionPool2d
 from poolkit.layers.attention import GatedAttentionPool as GatedAttentionPool
 from poolkit.layers.attention import LatentAttentionPool as LatentAttentionPool
+from poolkit.layers.channel import ChannelGroupPool as ChannelGroupPool
 from poolkit.layers.channel import ChannelPool as ChannelPool
+from poolkit.layers.corners import CenterPool2d as CenterPool2d
+from poolkit.layers.corners import CornerPool2d as CornerPool2d
+from poolkit.layers.depth import DepthToSpace1d as DepthToSpace1d
+from poolkit.layers.depth import DepthToSpace2d as DepthToSpace2d
+from poolkit.layers.depth import DepthToSpace3d as DepthToSpace3d
+from poolkit.layers.depth import SpaceToDepth1d as SpaceToDepth1d
+from poolkit.layers.depth import SpaceToDepth2d as SpaceToDepth2d
+from poolkit.layers.depth import SpaceToDepth3d as SpaceToDepth3d
 from poolkit.layers.detail import DetailPreservingPool1d as DetailPreservingPool1d
 from poolkit.layers.detail import DetailPreservingPool2d as DetailPreservingPool2d
 from poolkit.layers.detail import DetailPreservingPool3d as DetailPreservingPool3d
@@ -19,6 +28,12 @@ from poolkit.layers.excitation import CBAM3d as CBAM3d
 from poolkit.layers.excitation import SqueezeExcitation1d as SqueezeExcitation1d
 from poolkit.layers.excitation import SqueezeExcitation2d as SqueezeExcitation2d
 from poolkit.layers.excitation import SqueezeExcitation3d as SqueezeExcitation3d
+from poolkit.layers.haar import HaarPool1d as HaarPool1d
+from poolkit.layers.haar import HaarPool2d as HaarPool2d
+from poolkit.layers.haar import HaarPool3d as HaarPool3d
+from poolkit.layers.haar import HaarUnpool1d as HaarUnpool1d
+from poolkit.layers.haar import HaarUnpool2d as HaarUnpool2d
+from poolkit.layers.haar import HaarUnpool3d as HaarUnpool3d
 from poolkit.layers.importance import BottleneckLogit1d as BottleneckLogit1d
 from poolkit.layers.importance import BottleneckLogit2d as BottleneckLogit2d
 from poolkit.layers.importance import BottleneckLogit3d as BottleneckLogit3d
@@ -30,6 +45,9 @@ from poolkit.layers.importance import SimplifiedLogit2d as SimplifiedLogit2d
 from poolkit.layers.importance import SimplifiedLogit3d as SimplifiedLogit3d
 from poolkit.layers.k_max import DynamicKMaxPool1d as DynamicKMaxPool1d
 from poolkit.layers.k_max import KMaxPool1d as KMaxPool1d
+from poolkit.layers.mixer import PoolMixer1d as PoolMixer1d
+from poolkit.layers.mixer import PoolMixer2d as PoolMixer2d
+from poolkit.layers.mixer import PoolMixer3d as PoolMixer3d
 from poolkit.layers.powers import LearntLPPool1d as LearntLPPool1d
 from poolkit.layers.powers import LearntLPPool2d as LearntLPPool2d
 from poolkit.layers.powers import LearntLPPool3d as LearntLPPool3d
@@ -41,10 +59,22 @@ from poolkit.layers.pyramid import SpatialPyramidPool2d as SpatialPyramidPool2d
 from poolkit.layers.pyramid import SpatialPyramidPool3d as SpatialPyramidPool3d
 from poolkit.layers.regions import RoIAlign as RoIAlign
 from poolkit.layers.regions import RoIPool as RoIPool
+from poolkit.layers.scene import ImagePooling1d as ImagePooling1d
+from poolkit.layers.scene import ImagePooling2d as ImagePooling2d
+from poolkit.layers.scene import ImagePooling3d as ImagePooling3d
+from poolkit.layers.scene import PyramidPooling1d as PyramidPooling1d
+from poolkit.layers.scene import PyramidPooling2d as PyramidPooling2d
+from poolkit.layers.scene import PyramidPooling3d as PyramidPooling3d
 from poolkit.layers.sppf import SPPF1d as SPPF1d
 from poolkit.layers.sppf import SPPF2d as SPPF2d
 from poolkit.layers.sppf import SPPF3d as SPPF3d
 from poolkit.layers.statistics import StatisticsPool as StatisticsPool
+from poolkit.layers.strips import CoordinateAttention2d as CoordinateAttention2d
+from poolkit.layers.strips import CoordinateAttention3d as CoordinateAttention3d
+from poolkit.layers.strips import SPM2d as SPM2d
+from poolkit.layers.strips import SPM3d as SPM3d
+from poolkit.layers.strips import StripPool2d as StripPool2d
+from poolkit.layers.strips import StripPool3d as StripPool3d
 from poolkit.layers.temporal import TemporalPool as TemporalPool
 
 class Pool(torch.nn.Module):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from poolkit.errors import ArgumentError, nearest
 from poolkit.methods.attention import ATTENTION, GATED_ATTENTION, LATENT_ATTENTION
-from poolkit.methods.channels import CBAM, CHANNEL, SQUEEZE_EXCITATION
+from poolkit.methods.channels import CBAM, CHANNEL, CHANNEL_GROUP, SQUEEZE_EXCITATION
 from poolkit.methods.contents import DETAIL_PRESERVING, LEARNT_POWER, LOCAL_IMPORTANCE
+from poolkit.methods.corners import CENTER, CORNER
 from poolkit.methods.draws import STOCHASTIC
 from poolkit.methods.extrema import MAX, MIN
 from poolkit.methods.layer import Layer, Sample
+from poolkit.methods.lossless import HAAR, SPACE_TO_DEPTH
 from poolkit.methods.means import AVG, SUM
 from poolkit.methods.method import (
     COUNT_FIXED,
@@ -21,14 +23,16 @@ from poolkit.methods.method import (
     Param,
     Step,
 )
+from poolkit.methods.mixers import POOL_MIXER
 from poolkit.methods.mixes import AVG_MAX, MIXED
 from poolkit.methods.norms import LP, POWER_AVG
-from poolkit.methods.pyramids import SPATIAL_PYRAMID, SPPF
+from poolkit.methods.pyramids import IMAGE_POOLING, PYRAMID_POOLING, SPATIAL_PYRAMID, SPPF
 from poolkit.methods.ranks import MEDIAN, QUANTILE, TOP_K_MEAN
 from poolkit.methods.regions import ROI_ALIGN, ROI_POOL
 from poolkit.methods.row import Paper, Row
 from poolkit.methods.sequences import K_MAX, STATISTICS, TEMPORAL
 from poolkit.methods.softmax import SOFT
+from poolkit.methods.strips import COORDINATE_ATTENTION, SPM, STRIP
 
 METHODS: dict[str, Method] = {
     m.name: m
@@ -52,10 +56,21 @@ LAYERS: dict[str, Layer] = {
         DETAIL_PRESERVING,
         LEARNT_POWER,
         CHANNEL,
+        CHANNEL_GROUP,
         SQUEEZE_EXCITATION,
         CBAM,
+        STRIP,
+        SPM,
+        COORDINATE_ATTENTION,
+        POOL_MIXER,
+        CORNER,
+        CENTER,
+        SPACE_TO_DEPTH,
+        HAAR,
         SPATIAL_PYRAMID,
         SPPF,
+        PYRAMID_POOLING,
+        IMAGE_POOLING,
         ROI_ALIGN,
         ROI_POOL,
     )
