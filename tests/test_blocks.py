@@ -95,7 +95,8 @@ def test_channel_group_pool(kind: str, data: st.DataObject) -> None:
     dim = data.draw(st.integers(0, len(shape) - 1))
     shape[dim] = groups * size
     dtype = data.draw(st.sampled_from(FLOATS))
-    x = torch.tensor(values(data.draw(st.sampled_from(FLAVOURS)), tuple(shape))).to(dtype).requires_grad_()
+    x = torch.tensor(values(data.draw(st.sampled_from(FLAVOURS)), tuple(shape))).to(dtype)
+    x = in_layout(x, data.draw(st.sampled_from(LAYOUTS))).requires_grad_()
     y = functional.channel_group_pool(x, size, kind, data.draw(st.sampled_from((dim, dim - len(shape)))))
     assert y.dtype == dtype
     gradient = torch.tensor(values("normal", tuple(y.shape), 1)).to(dtype)
@@ -108,6 +109,11 @@ def test_channel_group_pool(kind: str, data: st.DataObject) -> None:
     back = expected.backward(np.moveaxis(gradient.double().numpy(), dim, -1).reshape(expected.values.shape))
     assert x.grad is not None
     assert_near(x.grad, np.moveaxis(back.reshape(last.shape), -1, dim), 3 * ROUNDING[dtype])
+
+
+def test_channel_group_pool_keeps_the_memory_format() -> None:
+    x = torch.randn(2, 8, 5, 6).contiguous(memory_format=torch.channels_last)
+    assert functional.channel_group_pool(x, 2).is_contiguous(memory_format=torch.channels_last)
 
 
 def test_channel_group_pool_refusals() -> None:
@@ -181,6 +187,15 @@ def test_blocks_refuse_other_maps(name: str) -> None:
     for wrong in (torch.zeros(2, 3, 5, 5), torch.zeros(5, 5), torch.zeros(2, 4, 0, 5), torch.zeros(2, 4, 5, 5, 5)):
         with pytest.raises(ArgumentError, match=rf"{name}\(\): input must be \(N, 4, H, W\) or \(4, H, W\)"):
             module(wrong)
+
+
+def test_one_compiled_block_serves_maps_of_any_size() -> None:
+    block = nn.SqueezeExcitation2d(4)
+    compiled = torch.compile(block, fullgraph=True, dynamic=True, backend="aot_eager")
+    for size in ((6, 8), (10, 12)):
+        x = torch.randn(2, 4, *size)
+        torch.testing.assert_close(compiled(x), block(x))
+    torch.compiler.reset()
 
 
 # ------------------------------------------------------------------------------------------------ pyramids

@@ -63,14 +63,26 @@ def test_torch_and_onnx_order() -> None:
     assert torch.equal(functional.space_to_depth2d(x, order="cells"), slices)
 
 
-@pytest.mark.parametrize("order", ["channels", "cells"])
+@pytest.mark.parametrize(
+    ("there", "back", "order"),
+    [
+        ("space_to_depth", "depth_to_space", "channels"),
+        ("space_to_depth", "depth_to_space", "cells"),
+        ("haar_pool", "haar_unpool", "channels"),
+        ("haar_pool", "haar_unpool", "bands"),
+    ],
+)
 @pytest.mark.parametrize("rank", [2, 3])
-def test_rearranging_keeps_the_memory_format(rank: int, order: str) -> None:
+def test_memory_format_stays(there: str, back: str, order: str, rank: int) -> None:
     memory_format = {2: torch.channels_last, 3: torch.channels_last_3d}[rank]
-    x = counted(2, 3, *(4, 6, 2)[:rank]).contiguous(memory_format=memory_format)
-    y = named("space_to_depth", rank)(x, order=order)
-    assert y.is_contiguous(memory_format=memory_format)
-    assert named("depth_to_space", rank)(y, order=order).is_contiguous(memory_format=memory_format)
+    x = counted(2, 3, *(4, 6, 2)[:rank]).double()
+    y = named(there, rank)(x, order=order)
+    last = named(there, rank)(x.contiguous(memory_format=memory_format), order=order)
+    assert last.is_contiguous(memory_format=memory_format)
+    assert torch.equal(last, y)
+    again = named(back, rank)(last, order=order)
+    assert again.is_contiguous(memory_format=memory_format)
+    torch.testing.assert_close(again, x)
 
 
 def test_refusals_of_sizes_that_blocks_do_not_divide() -> None:

@@ -44,7 +44,7 @@ def check_map(name: str, input: Tensor, rank: int, channels: int | None = None, 
     _check_dtypes(name, FLOATS + INTEGERS if integers else FLOATS, {"input": input})
     shape = input.shape
     good = input.dim() in (rank + 1, rank + 2) and 0 not in shape[-rank - 1 :]
-    if not good or channels not in (None, shape[-rank - 1]):
+    if not good or not (channels is None or shape[-rank - 1] == channels):  # `in` finds no symbolic size
         count = "C" if channels is None else channels
         raise ArgumentError(
             f"{name}(): input must be (N, {count}, {SPATIAL[rank]}) or ({count}, {SPATIAL[rank]}) "

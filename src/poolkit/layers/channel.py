@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,6 +17,12 @@ _POOLS = {
     "mean": functional.global_avg_pool1d,
     "max": functional.global_max_pool1d,
     "min": functional.global_min_pool1d,
+}
+
+_WINDOWS: dict[str, Callable[..., Any]] = {
+    "mean": functional.avg_pool1d,
+    "max": functional.max_pool1d,
+    "min": functional.min_pool1d,
 }
 
 
@@ -115,6 +122,10 @@ def channel_group_pool(input: Tensor, group_size: int, kind: str = "max", dim: i
         raise ArgumentError(
             f"{name}(): group_size must divide the channels of the input {list(input.shape)}, but got {group_size}"
         )
+    if input.stride(dim) == 1:  # groups are windows along memory
+        rows = input.movedim(dim, -1)
+        pooled: Tensor = _WINDOWS[kind](rows.reshape(-1, 1, rows.shape[-1]), group_size)
+        return pooled.reshape(*rows.shape[:-1], rows.shape[-1] // group_size).movedim(-1, dim)
     return channel_pool(input.unflatten(dim, (-1, group_size)), kind, dim + 1).squeeze(dim + 1)
 
 

@@ -6,15 +6,22 @@ import torch
 from torch import Tensor
 
 from poolkit.errors import ArgumentError
-from poolkit.layers.base import Layer, check_map, wide
+from poolkit.layers.base import Layer, check_map, memory_format, wide
 
-#: Where the bands stand beside the channels before both become one dimension, for rank 0.
-_PLACES = {"bands": -2, "channels": -1}
+#: Where the bands stand before they and the channels become one dimension, counted from that dimension.
+_PLACES = {"bands": -1, "channels": 0}
 
 
 def _check_order(order: str) -> None:
     if order not in tuple(_PLACES):
         raise ArgumentError(f"order must be one of {', '.join(map(repr, _PLACES))}, but got {order!r}")
+
+
+def _dims(input: Tensor, rank: int) -> tuple[int, range]:
+    """Where the channels stand and where the cells, so that the result lies in memory as the input does."""
+    if memory_format(input, rank) == torch.contiguous_format:
+        return -rank - 1, range(-rank, 0)
+    return -1, range(-rank - 1, -1)
 
 
 def _analyse(rank: int, input: Tensor, order: str) -> Tensor:
@@ -23,12 +30,13 @@ def _analyse(rank: int, input: Tensor, order: str) -> Tensor:
     check_map(name, input, rank)
     if any(size % 2 for size in input.shape[-rank:]):
         raise ArgumentError(f"{name}(): the spatial size must be even, but got {list(input.shape)}; pad or crop it")
-    bands = [wide(input)]
-    for axis in range(-rank, 0):
+    channel, axes = _dims(input, rank)
+    bands = [wide(input).movedim(-rank - 1, channel)]
+    for axis in axes:
         pairs = [band.unflatten(axis, (-1, 2)).unbind(axis) for band in bands]
         bands = [band for first, second in pairs for band in (first + second, first - second)]
-    y = torch.stack(bands, _PLACES[order] - rank).flatten(-rank - 2, -rank - 1)
-    return (y * 2 ** (-rank / 2)).to(input.dtype)
+    y = torch.stack(bands, channel + _PLACES[order]).flatten(channel - 1, channel)
+    return (y * 2 ** (-rank / 2)).to(input.dtype).movedim(channel, -rank - 1)
 
 
 def _synthesise(rank: int, input: Tensor, order: str) -> Tensor:
@@ -39,11 +47,12 @@ def _synthesise(rank: int, input: Tensor, order: str) -> Tensor:
     if depth % count:
         raise ArgumentError(f"{name}(): the channels must be a multiple of {count}, but got {list(input.shape)}")
     sizes = (count, depth // count) if order == "bands" else (depth // count, count)
-    bands = list(wide(input).unflatten(-rank - 1, sizes).unbind(_PLACES[order] - rank))
-    for axis in range(-1, -rank - 1, -1):
+    channel, axes = _dims(input, rank)
+    bands = list(wide(input).movedim(-rank - 1, channel).unflatten(channel, sizes).unbind(channel + _PLACES[order]))
+    for axis in reversed(axes):
         pairs = zip(bands[::2], bands[1::2], strict=True)
         bands = [torch.stack((low + high, low - high), axis).flatten(axis - 1, axis) for low, high in pairs]
-    return (bands[0] * 2 ** (-rank / 2)).to(input.dtype)
+    return (bands[0] * 2 ** (-rank / 2)).to(input.dtype).movedim(channel, -rank - 1)
 
 
 _ANALYSE = """The orthonormal Haar transform of one level: a map of half the size for each band, and nothing lost.
