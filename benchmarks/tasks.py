@@ -195,6 +195,33 @@ def numbers_for(x: Tensor) -> Tensor:
     return torch.rand(*x.shape[:2], 2, generator=torch.Generator().manual_seed(2)).to(x.dtype)
 
 
+# Rows and columns, corners, neighbours, blocks, groups of channels.
+
+
+def strips(x: Tensor) -> Tensor:
+    return torch.cat((x.mean(3), x.mean(2)), 2)
+
+
+def corner(x: Tensor) -> Tensor:
+    return x.flip(2).cummax(2).values.flip(2) + x.flip(3).cummax(3).values.flip(3)
+
+
+def corner_pool(x: Tensor) -> Tensor:
+    return functional.corner_pool2d(x, "top") + functional.corner_pool2d(x, "left")
+
+
+def haar(x: Tensor) -> Tensor:
+    """The recipe of most ports: a strided convolution with the four patterns."""
+    smooth, detail = torch.tensor([1.0, 1.0]), torch.tensor([1.0, -1.0])
+    patterns = torch.stack([torch.outer(a, b) / 2 for a in (smooth, detail) for b in (smooth, detail)])
+    bands = F.conv2d(x.flatten(0, 1)[:, None], patterns[:, None].to(x.dtype), stride=2)
+    return bands.unflatten(0, x.shape[:2]).transpose(1, 2).flatten(1, 2)
+
+
+def slices(x: Tensor) -> Tensor:
+    return torch.cat([x[..., i::2, j::2] for i in (0, 1) for j in (0, 1)], 1)
+
+
 # Chains of poolings.
 
 
@@ -263,4 +290,25 @@ def tasks() -> list[Task]:
             functional.channel_pool,
             {"mean, max": lambda x: torch.cat((x.mean(1, keepdim=True), x.max(1, keepdim=True).values), 1)},
         ),
+        Task(
+            "maxout, 2 of 64",
+            (MAP,),
+            lambda x: functional.channel_group_pool(x, 2),
+            {"max": lambda x: x.unflatten(1, (-1, 2)).max(2).values},
+        ),
+        Task("strips", (MAP,), functional.strip_pool2d, {"mean": strips}),
+        Task("top-left corner", (MAP,), corner_pool, {"flip, cummax": corner}),
+        Task(
+            "pooling as mixer 3x3",
+            (MAP,),
+            functional.pool_mixer2d,
+            {"avg_pool": lambda x: F.avg_pool2d(x, 3, 1, 1, count_include_pad=False) - x},
+        ),
+        Task(
+            "space to depth 2x2",
+            (MAP,),
+            lambda x: functional.space_to_depth2d(x, order="cells"),
+            {"slices": slices},
+        ),
+        Task("Haar 2x2", (MAP,), functional.haar_pool2d, {"convolution": haar}),
     ]

@@ -86,6 +86,48 @@ def test_channel_pool_refusals() -> None:
             functional.channel_pool(empty)
 
 
+@pytest.mark.parametrize("kind", RULES)
+@given(data=st.data())
+def test_channel_group_pool(kind: str, data: st.DataObject) -> None:
+    """Every group is one window of the oracle."""
+    groups, size = data.draw(st.integers(1, 4)), data.draw(st.integers(1, 5))
+    shape = [data.draw(st.integers(1, 4)) for _ in range(data.draw(st.integers(1, 4)))]
+    dim = data.draw(st.integers(0, len(shape) - 1))
+    shape[dim] = groups * size
+    dtype = data.draw(st.sampled_from(FLOATS))
+    x = torch.tensor(values(data.draw(st.sampled_from(FLAVOURS)), tuple(shape))).to(dtype)
+    x = in_layout(x, data.draw(st.sampled_from(LAYOUTS))).requires_grad_()
+    y = functional.channel_group_pool(x, size, kind, data.draw(st.sampled_from((dim, dim - len(shape)))))
+    assert y.dtype == dtype
+    gradient = torch.tensor(values("normal", tuple(y.shape), 1)).to(dtype)
+    y.backward(gradient)
+    last = np.moveaxis(x.detach().double().numpy(), dim, -1)
+    with np.errstate(invalid="ignore"):
+        axis = oracle.slide(groups * size, size, size, 0, 0, 1, False)
+        expected = oracle.pool(RULES[kind], last.reshape(-1, 1, groups * size), [axis])
+    assert_near(y, np.moveaxis(expected.values.reshape(*last.shape[:-1], groups), -1, dim), ROUNDING[dtype])
+    back = expected.backward(np.moveaxis(gradient.double().numpy(), dim, -1).reshape(expected.values.shape))
+    assert x.grad is not None
+    assert_near(x.grad, np.moveaxis(back.reshape(last.shape), -1, dim), 3 * ROUNDING[dtype])
+
+
+def test_channel_group_pool_keeps_the_memory_format() -> None:
+    x = torch.randn(2, 8, 5, 6).contiguous(memory_format=torch.channels_last)
+    assert functional.channel_group_pool(x, 2).is_contiguous(memory_format=torch.channels_last)
+
+
+def test_channel_group_pool_refusals() -> None:
+    x = torch.zeros(2, 6, 4)
+    with pytest.raises(ArgumentError, match=r"group_size must divide the channels of the input \[2, 6, 4\], but got 4"):
+        functional.channel_group_pool(x, 4)
+    with pytest.raises(ArgumentError, match=r"kind must be one of 'mean', 'max', 'min', but got \('max',\)"):
+        functional.channel_group_pool(x, 2, ("max",))  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match=r"dim must be a dimension of the input \[2, 6, 4\], but got 3"):
+        functional.channel_group_pool(x, 2, dim=3)
+    with pytest.raises(ArgumentError, match="at least one channel and cell"):
+        functional.channel_group_pool(x[..., :0], 2)
+
+
 # ------------------------------------------------------------------------------------------------- blocks
 
 
@@ -145,6 +187,15 @@ def test_blocks_refuse_other_maps(name: str) -> None:
     for wrong in (torch.zeros(2, 3, 5, 5), torch.zeros(5, 5), torch.zeros(2, 4, 0, 5), torch.zeros(2, 4, 5, 5, 5)):
         with pytest.raises(ArgumentError, match=rf"{name}\(\): input must be \(N, 4, H, W\) or \(4, H, W\)"):
             module(wrong)
+
+
+def test_one_compiled_block_serves_maps_of_any_size() -> None:
+    block = nn.SqueezeExcitation2d(4)
+    compiled = torch.compile(block, fullgraph=True, dynamic=True, backend="aot_eager")
+    for size in ((6, 8), (10, 12)):
+        x = torch.randn(2, 4, *size)
+        torch.testing.assert_close(compiled(x), block(x))
+    torch.compiler.reset()
 
 
 # ------------------------------------------------------------------------------------------------ pyramids

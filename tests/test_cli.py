@@ -151,10 +151,12 @@ def test_what_is_listed_of_methods_is_what_they_take(listed: dict[str, dict[str,
 
 
 def test_what_is_listed_of_layers(listed: dict[str, dict[str, Any]]) -> None:
-    assert [name for name, entry in listed.items() if entry["learnable"] or entry["training_differs"]] == [
-        *("mixed", "stochastic", "attention", "latent_attention", "gated_attention", "local_importance"),
-        *("detail_preserving", "learnt_power", "squeeze_excitation", "cbam", "fractional_max", "sppf"),
-    ]
+    for name, layer in LAYERS.items():
+        modules = [build(sample) for sample in layer.samples]
+        learnt = {name for module in modules for name, _ in module.named_parameters()}
+        assert bool(listed[name]["learnable"]) == bool(learnt)
+        normalised = any(isinstance(part, torch.nn.modules.batchnorm._BatchNorm) for m in modules for part in m.modules())
+        assert listed[name]["training_differs"] == (normalised or name == "fractional_max")
     assert listed["learnt_power"]["learnable"] == ["log_norm_type"]
     assert listed["detail_preserving"]["learnable"] == ["alpha", "lam", "guide"]
     assert {"name": "num_heads", "required": False, "default": 8} in listed["latent_attention"]["parameters"]

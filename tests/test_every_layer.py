@@ -107,7 +107,7 @@ def test_bad_inputs_are_refused(layer: Layer, sample: Sample) -> None:
     module, given = build(sample), given_to(sample)
     for x in inputs_of(sample):
         for wrong in (x.new_zeros(1, 2, 1, 1, 1, 1, 1), x[:0].flatten(), x.unsqueeze(0).unsqueeze(0).unsqueeze(0)):
-            if wrong.dim() != 7 or layer.name != "channel":  # which takes any number of dimensions
+            if wrong.dim() != 7 or layer.file != "channel":  # which takes any number of dimensions
                 with pytest.raises((ArgumentError, TypeError), match="must"):
                     module(wrong[..., :0], **given)
         refused = (torch.bool if layer.integers else torch.int64) if layer.floats else torch.float64

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
+from poolkit import ops
 from poolkit.errors import ArgumentError
 
 FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
+INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 SPATIAL = {1: "L", 2: "H, W", 3: "D, H, W"}
 
 
@@ -24,17 +27,21 @@ class Layer(torch.nn.Module):
 
 def check_floating(name: str, **tensors: Tensor) -> None:
     """Every argument is a tensor of a floating type that pooling takes."""
+    _check_dtypes(name, FLOATS, tensors)
+
+
+def _check_dtypes(name: str, dtypes: tuple[torch.dtype, ...], tensors: Mapping[str, Tensor]) -> None:
     for argument, value in tensors.items():
         if not isinstance(value, Tensor):
             raise TypeError(f"{name}(): {argument} must be a torch.Tensor, but got {type(value).__name__}")
-        if value.dtype not in FLOATS:
-            allowed = ", ".join(str(dtype).removeprefix("torch.") for dtype in FLOATS)
+        if value.dtype not in dtypes:
+            allowed = ", ".join(str(dtype).removeprefix("torch.") for dtype in dtypes)
             raise NotImplementedError(f"{name}(): {argument} must be {allowed}, but got {value.dtype}")
 
 
-def check_map(name: str, input: Tensor, rank: int, channels: int | None = None) -> None:
+def check_map(name: str, input: Tensor, rank: int, channels: int | None = None, integers: bool = False) -> None:
     """The input is a feature map (N, C, *spatial) or (C, *spatial), of that many channels if they are given."""
-    check_floating(name, input=input)
+    _check_dtypes(name, FLOATS + INTEGERS if integers else FLOATS, {"input": input})
     check_map_shape(name, input, rank, channels)
 
 
@@ -42,7 +49,7 @@ def check_map_shape(name: str, input: Tensor, rank: int, channels: int | None = 
     """The same of a tensor of any type."""
     shape = input.shape
     good = input.dim() in (rank + 1, rank + 2) and 0 not in shape[-rank - 1 :]
-    if not good or channels not in (None, shape[-rank - 1]):
+    if not good or not (channels is None or shape[-rank - 1] == channels):  # `in` finds no symbolic size
         count = "C" if channels is None else channels
         raise ArgumentError(
             f"{name}(): input must be (N, {count}, {SPATIAL[rank]}) or ({count}, {SPATIAL[rank]}) "
@@ -65,3 +72,10 @@ def wide_dtype(dtype: torch.dtype) -> torch.dtype:
 def wide(x: Tensor) -> Tensor:
     """The tensor in the type to compute in."""
     return x.to(wide_dtype(x.dtype))
+
+
+def memory_format(x: Tensor, rank: int) -> torch.memory_format:
+    """How a map lies in memory, for results to lie the same way."""
+    if ops._transformed() or not ops._channels_last(x, rank):
+        return torch.contiguous_format
+    return ops._last_format(rank)

@@ -12,6 +12,11 @@ CONVOLUTIONS: dict[int, type[torch.nn.Conv1d | torch.nn.Conv2d | torch.nn.Conv3d
     2: torch.nn.Conv2d,
     3: torch.nn.Conv3d,
 }
+BATCH_NORMS: dict[int, type[torch.nn.BatchNorm1d | torch.nn.BatchNorm2d | torch.nn.BatchNorm3d]] = {
+    1: torch.nn.BatchNorm1d,
+    2: torch.nn.BatchNorm2d,
+    3: torch.nn.BatchNorm3d,
+}
 
 
 def odd_sizes(name: str, value: int | tuple[int, ...], rank: int) -> tuple[int, ...]:

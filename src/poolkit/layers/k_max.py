@@ -8,11 +8,10 @@ from torch import Tensor
 from poolkit import geometry
 from poolkit.errors import ArgumentError
 from poolkit.layers import sequence_ops
-from poolkit.layers.base import FLOATS, Layer
+from poolkit.layers.base import FLOATS, INTEGERS, Layer
 from poolkit.layers.steps import Lengths, checked_lengths, with_batch
 
 ORDERS = ("position", "value")
-_INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
 def _checked_order(order: str) -> str:
@@ -45,7 +44,7 @@ def _check_input(name: str, input: Tensor) -> None:
             f"{name}(): input must be (N, C, L) or (C, L) with at least one channel and step, "
             f"but got {list(input.shape)}"
         )
-    if input.dtype not in FLOATS + _INTEGERS:
+    if input.dtype not in FLOATS + INTEGERS:
         raise NotImplementedError(f"{name}(): input must be floating or integer, but got {input.dtype}")
 
 

@@ -16,12 +16,13 @@ from poolkit.layers.base import Layer, check_map
 Levels = Sequence[int | tuple[int, ...]]
 
 
-def _checked_levels(levels: Levels, rank: int) -> tuple[tuple[int, ...], ...]:
+def checked_levels(name: str, levels: Levels, rank: int) -> tuple[tuple[int, ...], ...]:
+    """How many bins each level has along each axis."""
     if not isinstance(levels, Sequence) or isinstance(levels, str | bytes):
-        raise TypeError(f"levels must be a sequence of ints or tuples, but got {levels!r}")
+        raise TypeError(f"{name} must be a sequence of ints or tuples, but got {levels!r}")
     if not levels:
-        raise ArgumentError(f"levels must name at least one number of bins, but got {levels!r}")
-    return tuple(geometry.per_axis("levels", level, rank) for level in levels)
+        raise ArgumentError(f"{name} must name at least one number of bins, but got {levels!r}")
+    return tuple(geometry.per_axis(name, level, rank) for level in levels)
 
 
 def _check_method(name: str, method: str, arguments: Mapping[str, Any]) -> None:
@@ -35,7 +36,7 @@ def _check_method(name: str, method: str, arguments: Mapping[str, Any]) -> None:
 
 def _pyramid(rank: int, input: Tensor, levels: Levels, method: str, arguments: Mapping[str, Any]) -> Tensor:
     name = f"spatial_pyramid_pool{rank}d"
-    sizes = _checked_levels(levels, rank)
+    sizes = checked_levels("levels", levels, rank)
     _check_method(name, method, arguments)
     check_map(name, input, rank)
     pool = getattr(functional, f"adaptive_{method}_pool{rank}d")
@@ -93,7 +94,7 @@ class _SpatialPyramidPool(Layer):
 
     def __init__(self, levels: Levels = (1, 2, 4), method: str = "max", **arguments: Any) -> None:
         super().__init__()
-        _checked_levels(levels, self._rank)
+        checked_levels("levels", levels, self._rank)
         _check_method(type(self).__name__, method, arguments)
         self.levels, self.method, self.arguments = tuple(levels), method, arguments
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from poolkit import functional, geometry
 from poolkit.layers.base import Layer, check_map
-from poolkit.layers.convolution import CONVOLUTIONS, odd_sizes
+from poolkit.layers.convolution import BATCH_NORMS, CONVOLUTIONS, odd_sizes
 
 
 def _chain(rank: int, input: Tensor, kernel_size: int | tuple[int, ...], repeats: int) -> Tensor:
@@ -61,9 +61,8 @@ class _ConvNormAct(torch.nn.Module):
 
     def __init__(self, rank: int, in_channels: int, out_channels: int, **factory: Any) -> None:
         super().__init__()
-        norm = (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d, torch.nn.BatchNorm3d)[rank - 1]
         self.conv = CONVOLUTIONS[rank](in_channels, out_channels, 1, bias=False, **factory)
-        self.bn = norm(out_channels, eps=1e-3, momentum=0.03, **factory)
+        self.bn = BATCH_NORMS[rank](out_channels, eps=1e-3, momentum=0.03, **factory)
         self.act = torch.nn.SiLU()
 
     def forward(self, x: Tensor) -> Tensor:

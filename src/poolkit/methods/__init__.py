@@ -5,13 +5,15 @@ from __future__ import annotations
 from poolkit.errors import ArgumentError, nearest
 from poolkit.methods.antialiasing import BLUR, MAX_BLUR
 from poolkit.methods.attention import ATTENTION, GATED_ATTENTION, LATENT_ATTENTION
-from poolkit.methods.channels import CBAM, CHANNEL, SQUEEZE_EXCITATION
+from poolkit.methods.channels import CBAM, CHANNEL, CHANNEL_GROUP, SQUEEZE_EXCITATION
 from poolkit.methods.contents import DETAIL_PRESERVING, LEARNT_LOG_SUM_EXP, LEARNT_POWER, LOCAL_IMPORTANCE
+from poolkit.methods.corners import CENTER, CORNER
 from poolkit.methods.draws import STOCHASTIC
 from poolkit.methods.extrema import MAX, MIN
 from poolkit.methods.fractional import FRACTIONAL_MAX
 from poolkit.methods.labels import MODE
 from poolkit.methods.layer import Layer, Sample
+from poolkit.methods.lossless import HAAR, SPACE_TO_DEPTH
 from poolkit.methods.means import AVG, SUM
 from poolkit.methods.method import (
     COUNT_FIXED,
@@ -24,15 +26,17 @@ from poolkit.methods.method import (
     Param,
     Step,
 )
+from poolkit.methods.mixers import POOL_MIXER
 from poolkit.methods.mixes import AVG_MAX, MIXED
 from poolkit.methods.norms import GEM, LP, POWER_AVG
-from poolkit.methods.pyramids import SPATIAL_PYRAMID, SPPF
+from poolkit.methods.pyramids import IMAGE_POOLING, PYRAMID_POOLING, SPATIAL_PYRAMID, SPPF
 from poolkit.methods.ranks import MEDIAN, QUANTILE, TOP_K_MEAN
 from poolkit.methods.regions import ROI_ALIGN, ROI_POOL
 from poolkit.methods.row import Paper, Row
 from poolkit.methods.sequences import K_MAX, STATISTICS, TEMPORAL
 from poolkit.methods.softmax import LOG_SUM_EXP, SOFT
 from poolkit.methods.spreads import RANGE, STD, VAR
+from poolkit.methods.strips import COORDINATE_ATTENTION, SPM, STRIP
 
 METHODS: dict[str, Method] = {
     m.name: m
@@ -76,14 +80,25 @@ LAYERS: dict[str, Layer] = {
         LEARNT_POWER,
         LEARNT_LOG_SUM_EXP,
         CHANNEL,
+        CHANNEL_GROUP,
         SQUEEZE_EXCITATION,
         CBAM,
         BLUR,
         MAX_BLUR,
         FRACTIONAL_MAX,
         MODE,
+        STRIP,
+        SPM,
+        COORDINATE_ATTENTION,
+        POOL_MIXER,
+        CORNER,
+        CENTER,
+        SPACE_TO_DEPTH,
+        HAAR,
         SPATIAL_PYRAMID,
         SPPF,
+        PYRAMID_POOLING,
+        IMAGE_POOLING,
         ROI_ALIGN,
         ROI_POOL,
     )

@@ -39,7 +39,43 @@ CHANNEL = Layer(
         ("ChannelPool", {"dim": 1.5}, "dim"),
     ),
     unbatched=False,  # with dim=0
-    see=("cbam", "avg", "max", "min"),
+    see=("channel_group", "cbam", "avg", "max", "min"),
+)
+
+CHANNEL_GROUP = Layer(
+    name="channel_group",
+    title="Channel group pooling (maxout)",
+    formula="y[i] = max, min or mean of x[i * g], ..., x[i * g + g - 1] over the channels",
+    summary="One channel for every group of neighbouring ones. With the maximum a layer of g linear functions a unit "
+    "becomes maxout.",
+    file="channel",
+    native=True,
+    functions=("channel_group_pool",),
+    modules=("ChannelGroupPool",),
+    papers=(
+        Paper(
+            authors="Goodfellow, Ian and Warde-Farley, David and Mirza, Mehdi and Courville, Aaron and Bengio, Yoshua",
+            title="Maxout networks",
+            venue="ICML",
+            year=2013,
+            arxiv="1302.4389",
+        ),
+    ),
+    samples=(
+        Sample("ChannelGroupPool", {"group_size": 2}, (_MAPS[2],), (2, 2, 3, 5)),
+        Sample("ChannelGroupPool", {"group_size": 4, "kind": "min"}, (_MAPS[1],), (2, 1, 5)),
+        Sample("ChannelGroupPool", {"group_size": 1}, (_MAPS[3],), _MAPS[3]),
+        Sample("ChannelGroupPool", {"group_size": 2, "kind": "mean", "dim": -1}, ((2, 4),), (2, 2)),
+    ),
+    invalid=(
+        ("ChannelGroupPool", {"group_size": 0}, "group_size"),
+        ("ChannelGroupPool", {"group_size": 2.0}, "group_size"),
+        ("ChannelGroupPool", {"group_size": 2, "kind": "median"}, "kind"),
+        ("ChannelGroupPool", {"group_size": 2, "kind": ("max", "mean")}, "kind"),
+        ("ChannelGroupPool", {"group_size": 2, "dim": None}, "dim"),
+    ),
+    unbatched=False,  # with dim=0
+    see=("channel", "max"),
 )
 
 SQUEEZE_EXCITATION = Layer(

@@ -90,3 +90,88 @@ SPPF = Layer(
     ),
     see=("spatial_pyramid", "max"),
 )
+
+PYRAMID_POOLING = Layer(
+    name="pyramid_pooling",
+    title="Pyramid pooling module",
+    formula="y = [x, upsampled relu(norm(W_n means of an n x n grid)), for every n]",
+    summary="Gives every cell of a map the means around it at several scales, from the whole map to its sixths: what a "
+    "scene looks like where a small window sees only grey.",
+    file="scene",
+    native=True,
+    trains=True,
+    functions=(),
+    modules=tuple(f"PyramidPooling{rank}d" for rank in _MAPS),
+    papers=(
+        Paper(
+            authors="Zhao, Hengshuang and Shi, Jianping and Qi, Xiaojuan and Wang, Xiaogang and Jia, Jiaya",
+            title="Pyramid scene parsing network",
+            venue="CVPR",
+            year=2017,
+            arxiv="1612.01105",
+        ),
+    ),
+    samples=(
+        *(
+            Sample(f"PyramidPooling{rank}d", {"in_channels": 4, "bins": (1, 3)}, (size,), (2, 8, *size[2:]))
+            for rank, size in _MAPS.items()
+        ),
+        Sample(
+            "PyramidPooling2d",
+            {"in_channels": 4, "bins": (2, (3, 4)), "out_channels": 3, "align_corners": False},
+            (_MAPS[2],),
+            (2, 10, 5, 7),
+        ),
+    ),
+    invalid=(
+        ("PyramidPooling2d", {"in_channels": 0}, "in_channels"),
+        ("PyramidPooling2d", {"in_channels": 4, "bins": ()}, "bins"),
+        ("PyramidPooling2d", {"in_channels": 4, "bins": 6}, "bins"),
+        ("PyramidPooling2d", {"in_channels": 4, "bins": (1, 0)}, "bins"),
+        ("PyramidPooling3d", {"in_channels": 4, "bins": ((1, 2),)}, "bins"),
+        ("PyramidPooling1d", {"in_channels": 4, "out_channels": 0}, "out_channels"),
+        ("PyramidPooling2d", {"in_channels": 4, "align_corners": "yes"}, "align_corners"),
+    ),
+    see=("spatial_pyramid", "image_pooling", "strip", "avg"),
+)
+
+IMAGE_POOLING = Layer(
+    name="image_pooling",
+    title="Image pooling",
+    formula="y = relu(norm(W mean of the map)), in every cell",
+    summary="The mean of the whole map, mixed and given to every cell: the branch of atrous spatial pyramid pooling "
+    "that sees everything.",
+    file="scene",
+    native=True,
+    trains=True,
+    functions=(),
+    modules=tuple(f"ImagePooling{rank}d" for rank in _MAPS),
+    papers=(
+        Paper(
+            kind="misc",
+            authors="Liu, Wei and Rabinovich, Andrew and Berg, Alexander C.",
+            title="ParseNet: looking wider to see better",
+            year=2015,
+            arxiv="1506.04579",
+        ),
+        Paper(
+            kind="misc",
+            authors="Chen, Liang-Chieh and Papandreou, George and Schroff, Florian and Adam, Hartwig",
+            title="Rethinking atrous convolution for semantic image segmentation",
+            year=2017,
+            arxiv="1706.05587",
+        ),
+    ),
+    remark="the first for a global feature beside every cell, the second for the branch with convolution and "
+    "normalisation",
+    samples=tuple(
+        Sample(f"ImagePooling{rank}d", {"in_channels": 4, "out_channels": 3}, (size,), (2, 3, *size[2:]))
+        for rank, size in _MAPS.items()
+    ),
+    invalid=(
+        ("ImagePooling2d", {"in_channels": 0, "out_channels": 4}, "in_channels"),
+        ("ImagePooling2d", {"in_channels": 4, "out_channels": -1}, "out_channels"),
+        ("ImagePooling3d", {"in_channels": 4, "out_channels": 2.5}, "out_channels"),
+    ),
+    see=("pyramid_pooling", "squeeze_excitation", "avg"),
+)
