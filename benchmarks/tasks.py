@@ -82,6 +82,29 @@ def detail_preserving(x: Tensor, alpha: Tensor, lam: Tensor) -> Tensor:
     return F.avg_pool2d(x * weights, 2) / F.avg_pool2d(weights, 2)
 
 
+# Mixes of maximum and average, and a tree of two leaves.
+
+
+def mixed(x: Tensor, logit: Tensor) -> Tensor:
+    share = logit.sigmoid()
+    return share * F.max_pool2d(x, 2) + (1 - share) * F.avg_pool2d(x, 2)
+
+
+def by_filter(x: Tensor, weight: Tensor) -> Tensor:
+    channels = x.shape[1]
+    return F.conv2d(x, weight[:, None].expand(channels, 1, 2, 2), stride=2, groups=channels)
+
+
+def gated(x: Tensor, gate: Tensor) -> Tensor:
+    share = by_filter(x, gate).sigmoid()
+    return share * F.max_pool2d(x, 2) + (1 - share) * F.avg_pool2d(x, 2)
+
+
+def tree(x: Tensor, leaves: Tensor, gates: Tensor) -> Tensor:
+    share = by_filter(x, gates[0]).sigmoid()
+    return share * by_filter(x, leaves[0]) + (1 - share) * by_filter(x, leaves[1])
+
+
 # Regions of one image: the map of roi.py, and its boxes shrunk so that no corner is rounded off the map, where crops
 # end but the bins of RoI pool go on.
 
@@ -196,6 +219,14 @@ def tasks() -> list[Task]:
             functional.detail_preserving_pool2d,
             {"avg_pool": detail_preserving},
         ),
+        Task(
+            "learnt mix 2x2/2",
+            (MAP, (1,)),
+            lambda x, logit: functional.learnt_mixed_pool2d(x, logit, 2),
+            {"max_pool, avg_pool": mixed},
+        ),
+        Task("gated 2x2/2", (MAP, (1, 2, 2)), functional.gated_pool2d, {"conv, max_pool, avg_pool": gated}),
+        Task("tree 2x2/2", (MAP, (2, 1, 2, 2), (1, 1, 2, 2)), functional.tree_pool2d, {"conv": tree}),
         *region_tasks(),
         Task("k-max, 8 of 512", ((32, 300, 512),), k_max_pool, {"topk, sort, gather": k_max}),
         Task(

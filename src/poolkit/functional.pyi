@@ -10,6 +10,15 @@ from poolkit.layers.channel import channel_pool as channel_pool
 from poolkit.layers.detail import detail_preserving_pool1d as detail_preserving_pool1d
 from poolkit.layers.detail import detail_preserving_pool2d as detail_preserving_pool2d
 from poolkit.layers.detail import detail_preserving_pool3d as detail_preserving_pool3d
+from poolkit.layers.generalised import gated_pool1d as gated_pool1d
+from poolkit.layers.generalised import gated_pool2d as gated_pool2d
+from poolkit.layers.generalised import gated_pool3d as gated_pool3d
+from poolkit.layers.generalised import learnt_mixed_pool1d as learnt_mixed_pool1d
+from poolkit.layers.generalised import learnt_mixed_pool2d as learnt_mixed_pool2d
+from poolkit.layers.generalised import learnt_mixed_pool3d as learnt_mixed_pool3d
+from poolkit.layers.generalised import tree_pool1d as tree_pool1d
+from poolkit.layers.generalised import tree_pool2d as tree_pool2d
+from poolkit.layers.generalised import tree_pool3d as tree_pool3d
 from poolkit.layers.importance import local_importance_pool1d as local_importance_pool1d
 from poolkit.layers.importance import local_importance_pool2d as local_importance_pool2d
 from poolkit.layers.importance import local_importance_pool3d as local_importance_pool3d

@@ -19,6 +19,15 @@ from poolkit.layers.excitation import CBAM3d as CBAM3d
 from poolkit.layers.excitation import SqueezeExcitation1d as SqueezeExcitation1d
 from poolkit.layers.excitation import SqueezeExcitation2d as SqueezeExcitation2d
 from poolkit.layers.excitation import SqueezeExcitation3d as SqueezeExcitation3d
+from poolkit.layers.generalised import GatedPool1d as GatedPool1d
+from poolkit.layers.generalised import GatedPool2d as GatedPool2d
+from poolkit.layers.generalised import GatedPool3d as GatedPool3d
+from poolkit.layers.generalised import LearntMixedPool1d as LearntMixedPool1d
+from poolkit.layers.generalised import LearntMixedPool2d as LearntMixedPool2d
+from poolkit.layers.generalised import LearntMixedPool3d as LearntMixedPool3d
+from poolkit.layers.generalised import TreePool1d as TreePool1d
+from poolkit.layers.generalised import TreePool2d as TreePool2d
+from poolkit.layers.generalised import TreePool3d as TreePool3d
 from poolkit.layers.importance import BottleneckLogit1d as BottleneckLogit1d
 from poolkit.layers.importance import BottleneckLogit2d as BottleneckLogit2d
 from poolkit.layers.importance import BottleneckLogit3d as BottleneckLogit3d

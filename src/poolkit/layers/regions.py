@@ -15,7 +15,7 @@ from torch import Tensor
 from poolkit import geometry
 from poolkit.errors import ArgumentError
 from poolkit.layers import region_ops
-from poolkit.layers.base import Layer, check_floating
+from poolkit.layers.base import Layer, check_flag, check_floating
 
 #: More samples along a bin than this only cost time.
 MOST_SAMPLES = 2**16
@@ -105,7 +105,7 @@ def roi_pool(
     """
     name = "roi_pool"
     size, scale = _checked(output_size, spatial_scale)
-    _check_flag("return_indices", return_indices)
+    check_flag("return_indices", return_indices)
     x, packed = _regions(name, input, boxes)
     if math.prod(x.shape[2:]) >= 2**31:
         raise ArgumentError(f"{name}(): input must have fewer than 2^31 cells a plane, but got {list(input.shape)}")
@@ -121,14 +121,9 @@ def _checked(output_size: object, spatial_scale: object) -> tuple[list[int], flo
     return size, float(spatial_scale)
 
 
-def _check_flag(name: str, value: object) -> None:
-    if not isinstance(value, bool):
-        raise TypeError(f"{name} must be a bool, but got {value!r} ({type(value).__name__})")
-
-
 def _checked_sampling(sampling_ratio: object, aligned: object) -> int:
     """The number of samples, 0 if it depends on the box."""
-    _check_flag("aligned", aligned)
+    check_flag("aligned", aligned)
     ratio = geometry.integer("sampling_ratio", sampling_ratio)
     if not -1 <= ratio <= MOST_SAMPLES:
         raise ArgumentError(f"sampling_ratio must lie between -1 and {MOST_SAMPLES}, but got {ratio}")
@@ -245,7 +240,7 @@ class RoIPool(Layer):
     ) -> None:
         super().__init__()
         _checked(output_size, spatial_scale)
-        _check_flag("return_indices", return_indices)
+        check_flag("return_indices", return_indices)
         self.output_size = output_size
         self.spatial_scale = spatial_scale
         self.return_indices = return_indices

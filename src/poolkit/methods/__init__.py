@@ -8,6 +8,7 @@ from poolkit.methods.channels import CBAM, CHANNEL, SQUEEZE_EXCITATION
 from poolkit.methods.contents import DETAIL_PRESERVING, LEARNT_POWER, LOCAL_IMPORTANCE
 from poolkit.methods.draws import STOCHASTIC
 from poolkit.methods.extrema import MAX, MIN
+from poolkit.methods.generalised import GATED, LEARNT_MIXED, TREE
 from poolkit.methods.layer import Layer, Sample
 from poolkit.methods.means import AVG, SUM
 from poolkit.methods.method import (
@@ -51,6 +52,9 @@ LAYERS: dict[str, Layer] = {
         LOCAL_IMPORTANCE,
         DETAIL_PRESERVING,
         LEARNT_POWER,
+        LEARNT_MIXED,
+        GATED,
+        TREE,
         CHANNEL,
         SQUEEZE_EXCITATION,
         CBAM,
