@@ -192,6 +192,27 @@ def k_max_pool(x: Tensor) -> Tensor:
     return y
 
 
+# Maps of which a part counts, in squares of eight cells.
+
+COUNTS = torch.rand((4, 1, 14, 14), generator=torch.Generator().manual_seed(0)) < 0.7
+COUNTS = COUNTS.repeat_interleave(8, 2).repeat_interleave(8, 3)
+
+
+def pool_masked(kind: str, x: Tensor) -> Tensor:
+    y: Tensor = getattr(functional, f"masked_{kind}_pool2d")(x, COUNTS, 3, 2, 1)
+    return y
+
+
+def masked_average(x: Tensor) -> Tensor:
+    shares = F.avg_pool2d(COUNTS.to(x.dtype), 3, 2, 1)
+    return F.avg_pool2d(x * COUNTS, 3, 2, 1) / shares.clamp(min=1 / 9)
+
+
+def masked_largest(x: Tensor) -> Tensor:
+    largest = F.max_pool2d(x.masked_fill(~COUNTS, -math.inf), 3, 2, 1)
+    return largest.masked_fill(largest.isinf(), 0)
+
+
 # Chains of poolings.
 
 
@@ -246,6 +267,18 @@ def tasks() -> list[Task]:
             ((64, 512, 256),),
             lambda x: functional.statistics_pool(x, LENGTHS),
             {"mask": masked_statistics},
+        ),
+        Task(
+            "masked average 3x3/2",
+            (MAP,),
+            lambda x: pool_masked("avg", x),
+            {"mask, avg_pool": masked_average},
+        ),
+        Task(
+            "masked max 3x3/2",
+            (MAP,),
+            lambda x: pool_masked("max", x),
+            {"mask, max_pool": masked_largest},
         ),
         Task("SPPF 5x5", ((8, 256, 20, 20),), functional.sppf_pool2d, {"max_pool": chain}),
         Task(

@@ -10,6 +10,7 @@ from poolkit.methods.draws import STOCHASTIC
 from poolkit.methods.extrema import MAX, MIN
 from poolkit.methods.generalised import GATED, LEARNT_MIXED, TREE
 from poolkit.methods.layer import Layer, Sample
+from poolkit.methods.masked import MASKED_AVG, MASKED_MAX
 from poolkit.methods.means import AVG, SUM
 from poolkit.methods.method import (
     COUNT_FIXED,
@@ -46,6 +47,8 @@ LAYERS: dict[str, Layer] = {
         TEMPORAL,
         STATISTICS,
         K_MAX,
+        MASKED_AVG,
+        MASKED_MAX,
         ATTENTION,
         LATENT_ATTENTION,
         GATED_ATTENTION,
