@@ -132,6 +132,12 @@ def pool_crops(x: Tensor) -> Tensor:
     return torch.cat([F.adaptive_max_pool2d(crop, BINS) for crop in crops])
 
 
+def ps_align_by_grid_sample(x: Tensor) -> Tensor:
+    """All bins in all channels, of which each bin keeps its own."""
+    every = align_by_grid_sample(x).unflatten(1, (-1, BINS**2)).flatten(3)
+    return every.diagonal(dim1=2, dim2=3).unflatten(2, (BINS, BINS))
+
+
 def region_tasks() -> Iterator[Task]:
     def max_pooled(x: Tensor) -> Tensor:
         y = functional.roi_pool(x, BOXES, BINS, roi.SCALE)
@@ -140,13 +146,17 @@ def region_tasks() -> Iterator[Task]:
 
     align: dict[str, Contender] = {"grid_sample": align_by_grid_sample}
     pool: dict[str, Contender] = {"crops": pool_crops}
+    ps_align: dict[str, Contender] = {"grid_sample": ps_align_by_grid_sample}
     if HAS_TORCHVISION:
         peer = importlib.import_module("torchvision.ops")
         align["torchvision"] = lambda x: peer.roi_align(x, BOXES.to(x), BINS, roi.SCALE, 2, True)
         pool["torchvision"] = lambda x: peer.roi_pool(x, BOXES.to(x), BINS, roi.SCALE)
+        ps_align["torchvision"] = lambda x: peer.ps_roi_align(x, BOXES.to(x), BINS, roi.SCALE, 2)
     shapes = ((1, roi.CHANNELS, roi.HEIGHT, roi.WIDTH),)
     yield Task("RoI align", shapes, lambda x: functional.roi_align(x, BOXES, BINS, roi.SCALE, 2), align)
     yield Task("RoI pool", shapes, max_pooled, pool)
+    groups = ((1, 4 * BINS**2, roi.HEIGHT, roi.WIDTH),)
+    yield Task("PS RoI align", groups, lambda x: functional.ps_roi_align(x, BOXES, BINS, roi.SCALE, 2), ps_align)
 
 
 # Sequences of different lengths.

@@ -57,6 +57,8 @@ from poolkit.layers.masked import MaskedAvgPool3d as MaskedAvgPool3d
 from poolkit.layers.masked import MaskedMaxPool1d as MaskedMaxPool1d
 from poolkit.layers.masked import MaskedMaxPool2d as MaskedMaxPool2d
 from poolkit.layers.masked import MaskedMaxPool3d as MaskedMaxPool3d
+from poolkit.layers.position_sensitive import PSRoIAlign as PSRoIAlign
+from poolkit.layers.position_sensitive import PSRoIPool as PSRoIPool
 from poolkit.layers.powers import LearntLPPool1d as LearntLPPool1d
 from poolkit.layers.powers import LearntLPPool2d as LearntLPPool2d
 from poolkit.layers.powers import LearntLPPool3d as LearntLPPool3d

@@ -20,6 +20,7 @@ _CONFERENCES = {
     "ICLR": "International Conference on Learning Representations",
     "ICML": "International Conference on Machine Learning",
     "ICPR": "International Conference on Pattern Recognition",
+    "NIPS": "Advances in Neural Information Processing Systems",
     "RSKT": "International Conference on Rough Sets and Knowledge Technology",
 }
 
