@@ -44,6 +44,7 @@ from poolkit.layers.masked import masked_max_pool2d as masked_max_pool2d
 from poolkit.layers.masked import masked_max_pool3d as masked_max_pool3d
 from poolkit.layers.position_sensitive import ps_roi_align as ps_roi_align
 from poolkit.layers.position_sensitive import ps_roi_pool as ps_roi_pool
+from poolkit.layers.precise import prroi_pool as prroi_pool
 from poolkit.layers.pyramid import spatial_pyramid_pool1d as spatial_pyramid_pool1d
 from poolkit.layers.pyramid import spatial_pyramid_pool2d as spatial_pyramid_pool2d
 from poolkit.layers.pyramid import spatial_pyramid_pool3d as spatial_pyramid_pool3d

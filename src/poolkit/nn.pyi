@@ -65,6 +65,7 @@ from poolkit.layers.powers import LearntLPPool3d as LearntLPPool3d
 from poolkit.layers.powers import LearntPowerAvgPool1d as LearntPowerAvgPool1d
 from poolkit.layers.powers import LearntPowerAvgPool2d as LearntPowerAvgPool2d
 from poolkit.layers.powers import LearntPowerAvgPool3d as LearntPowerAvgPool3d
+from poolkit.layers.precise import PrRoIPool as PrRoIPool
 from poolkit.layers.pyramid import SpatialPyramidPool1d as SpatialPyramidPool1d
 from poolkit.layers.pyramid import SpatialPyramidPool2d as SpatialPyramidPool2d
 from poolkit.layers.pyramid import SpatialPyramidPool3d as SpatialPyramidPool3d

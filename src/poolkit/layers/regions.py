@@ -130,7 +130,7 @@ def _checked_sampling(sampling_ratio: object, aligned: object) -> int:
     return max(ratio, 0)
 
 
-def _regions(name: str, input: Tensor, boxes: Any) -> tuple[Tensor, Tensor]:
+def _regions(name: str, input: Tensor, boxes: Any, differentiable: bool = False) -> tuple[Tensor, Tensor]:
     """The input as (N, C, H, W), and the boxes as float64 (K, 5) where tables are made of them: on the CPU."""
     check_floating(name, input=input)
     if input.dim() not in (3, 4) or 0 in input.shape[-3:]:
@@ -154,8 +154,8 @@ def _regions(name: str, input: Tensor, boxes: Any) -> tuple[Tensor, Tensor]:
         allowed = "a tensor (K, 5) or a sequence of tensors (L, 4)" if input.dim() == 4 else "a tensor (K, 4)"
         raise TypeError(f"{name}(): boxes must be {allowed}, but got {type(boxes).__name__}")
     x = input if input.dim() == 4 else input.unsqueeze(0)
-    _check_values(name, packed, len(x))
-    return x, packed
+    _check_values(name, packed.detach(), len(x))
+    return x, packed if differentiable else packed.detach()
 
 
 def _check_boxes(name: str, argument: str, boxes: object, columns: int) -> None:
@@ -172,7 +172,7 @@ def _check_boxes(name: str, argument: str, boxes: object, columns: int) -> None:
 
 def _plain(boxes: Tensor) -> Tensor:
     device = boxes.device if boxes.is_meta else torch.device("cpu")
-    return boxes.detach().to(device, torch.float64).contiguous()
+    return boxes.to(device, torch.float64).contiguous()
 
 
 def _numbered(boxes: Tensor, sample: int) -> Tensor:
@@ -180,11 +180,16 @@ def _numbered(boxes: Tensor, sample: int) -> Tensor:
     return torch.nn.functional.pad(_plain(boxes), (1, 0), value=float(sample))
 
 
+def _good(boxes: Tensor, samples: int) -> Tensor:
+    """Which boxes are finite and on a sample."""
+    index = boxes[:, 0]
+    return boxes.isfinite().all(1) & (index >= 0) & (index < samples) & (index == index.floor())
+
+
 def _check_values(name: str, boxes: Tensor, samples: int) -> None:
     if torch.compiler.is_compiling() or boxes.is_meta or isinstance(boxes, torch._subclasses.FakeTensor):
         return  # no values yet: the operator checks them again
-    index = boxes[:, 0]
-    good = boxes.isfinite().all(1) & (index >= 0) & (index < samples) & (index == index.floor())
+    good = _good(boxes, samples)
     if not bool(good.all()):
         bad = int((~good).nonzero()[0])
         raise ArgumentError(

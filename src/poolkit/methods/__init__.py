@@ -27,7 +27,7 @@ from poolkit.methods.mixes import AVG_MAX, MIXED
 from poolkit.methods.norms import LP, POWER_AVG
 from poolkit.methods.pyramids import SPATIAL_PYRAMID, SPPF
 from poolkit.methods.ranks import MEDIAN, QUANTILE, TOP_K_MEAN
-from poolkit.methods.regions import PS_ROI_ALIGN, PS_ROI_POOL, ROI_ALIGN, ROI_POOL
+from poolkit.methods.regions import PRROI_POOL, PS_ROI_ALIGN, PS_ROI_POOL, ROI_ALIGN, ROI_POOL
 from poolkit.methods.row import Paper, Row
 from poolkit.methods.sequences import K_MAX, STATISTICS, TEMPORAL
 from poolkit.methods.softmax import SOFT
@@ -67,6 +67,7 @@ LAYERS: dict[str, Layer] = {
         ROI_POOL,
         PS_ROI_POOL,
         PS_ROI_ALIGN,
+        PRROI_POOL,
     )
 }
 

@@ -129,3 +129,33 @@ PS_ROI_ALIGN = Layer(
     unbatched=False,  # with boxes of four columns
     see=("ps_roi_pool", "roi_align"),
 )
+
+PRROI_POOL = Layer(
+    name="prroi_pool",
+    title="Precise RoI pool",
+    formula="y = (integral over the bin of x, interpolated between cells) / (area of the bin)",
+    summary="Makes boxes of any size maps of one size: the exact mean of the interpolated map over each bin, without "
+    "samples. Boxes get a gradient, so that they can be moved to where they fit best.",
+    file="precise",
+    functions=("prroi_pool",),
+    modules=("PrRoIPool",),
+    papers=(
+        Paper(
+            authors="Jiang, Borui and Luo, Ruixuan and Mao, Jiayuan and Xiao, Tete and Jiang, Yuning",
+            title="Acquisition of localization confidence for accurate object detection",
+            venue="ECCV",
+            year=2018,
+            arxiv="1807.11590",
+        ),
+    ),
+    samples=(
+        Sample("PrRoIPool", {"output_size": (3, 2)}, (_MAP,), (3, 3, 3, 2), _BOXES),
+        Sample("PrRoIPool", {"output_size": 2, "spatial_scale": 0.75, "aligned": True}, (_MAP,), (3, 3, 2, 2), _BOXES),
+    ),
+    invalid=(
+        *(("PrRoIPool", arguments, word) for arguments, word in _INVALID),
+        ("PrRoIPool", {"output_size": 2, "aligned": 1}, "aligned"),
+    ),
+    unbatched=False,  # with boxes of four columns
+    see=("roi_align", "roi_pool"),
+)
