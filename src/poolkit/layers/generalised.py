@@ -139,8 +139,8 @@ Args:
         :func:`poolkit.functional.avg_pool{rank}d`.
 
 Returns:
-    (N, C, *output) or (C, *output), with gradients of input and logit. NaN in a window makes it NaN; so do infinities
-    that the average and the maximum do not share.
+    (N, C, *output) or (C, *output), with gradients of input and logit. A window with a NaN is NaN; one with an infinity
+    is infinite or NaN.
 
 dtypes: float32, float64, float16, bfloat16; half precision is mixed in float32. Raises ArgumentError (a ValueError)
 for a bad argument, TypeError for one of a wrong type, NotImplementedError for another dtype.

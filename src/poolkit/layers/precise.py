@@ -7,7 +7,7 @@ too: weights of rows times the cells times weights of columns.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -87,15 +87,8 @@ def _weights(boxes: Tensor, axis: int, scale: float, bins: int, cells: int, alig
     return torch.where(some, (across - squares / 2) / torch.where(some, length, 1), 0)
 
 
-class _Box(NamedTuple):
-    number: int
-    sample: int
-    rows: slice
-    columns: slice
-
-
-def _boxes(rows: Tensor, columns: Tensor, sample: Tensor) -> Iterator[_Box]:
-    """The cells of each box that have a weight; none for a box off the map."""
+def _places(rows: Tensor, columns: Tensor, sample: Tensor) -> Iterator[tuple[int, tuple[int, slice, slice]]]:
+    """The number of each box, and where its cells lie that have a weight: sample, rows, columns; no box off the map."""
 
     def spans(weights: Tensor) -> Iterator[slice]:
         touched = weights.ne(0).any(1)
@@ -103,14 +96,14 @@ def _boxes(rows: Tensor, columns: Tensor, sample: Tensor) -> Iterator[_Box]:
         last = torch.where(some, touched.shape[1] - order.flip(1).argmax(1), 0)
         return map(slice, order.argmax(1).tolist(), last.tolist())
 
-    for number, (n, down, across) in enumerate(zip(sample.tolist(), spans(rows), spans(columns), strict=True)):
-        if down.start < down.stop and across.start < across.stop:
-            yield _Box(number, n, down, across)
+    for k, place in enumerate(zip(sample.tolist(), spans(rows), spans(columns), strict=True)):
+        if place[1].stop and place[2].stop:
+            yield k, place
 
 
 def _contracted(rows: Tensor, cells: Tensor, columns: Tensor) -> Tensor:
-    """Weighted sums (..., C, P, Q) of cells (C, H, W), by rows (..., P, H) and columns (..., Q, W)."""
-    return (rows.unsqueeze(-3) @ cells) @ columns.unsqueeze(-3).transpose(-1, -2)
+    """Weighted sums (K, P, Q, C) of cells (H, W, C), by rows (K, P, H) and columns (K, Q, W)."""
+    return torch.einsum("kph,khqc->kpqc", rows, torch.einsum("kqw,hwc->khqc", columns, cells))
 
 
 def _unbounded(rows: Tensor, cells: Tensor, columns: Tensor) -> Tensor:
@@ -118,11 +111,16 @@ def _unbounded(rows: Tensor, cells: Tensor, columns: Tensor) -> Tensor:
     down, across = rows.ne(0).to(cells.dtype), columns.ne(0).to(cells.dtype)
 
     def where(some: Tensor, value: float) -> Tensor:
-        return torch.where(_contracted(down, some.to(cells.dtype), across) > 0, value, 0.0)
+        return torch.where(_contracted(down, some.to(cells.dtype), across) > 0, value, 0.0).to(cells.dtype)
 
     return (
         where(cells == torch.inf, torch.inf) + where(cells == -torch.inf, -torch.inf) + where(cells.isnan(), torch.nan)
     )
+
+
+def _channels_last(x: Tensor) -> Tensor:
+    """Maps (N, C, H, W) as (N, H, W, C), in the type to compute in: all channels of a cell have its weights."""
+    return wide(x).permute(0, 2, 3, 1)
 
 
 def _finite(cells: Tensor) -> Tensor:
@@ -131,40 +129,47 @@ def _finite(cells: Tensor) -> Tensor:
 
 def _formula(x: Tensor, rows: Tensor, columns: Tensor, sample: Tensor) -> Tensor:
     """The same by operations that torch can take apart; each sample of the batch is seen by the boxes of all."""
-    y = rows.new_zeros(len(rows), x.shape[1], rows.shape[1], columns.shape[1])
-    for n, cells in enumerate(wide(x)):
+    y = rows.new_zeros(len(rows), rows.shape[1], columns.shape[1], x.shape[1])
+    for n, cells in enumerate(_channels_last(x)):
         own = torch.where((sample == n)[:, None, None], rows, 0)
-        y = y + _contracted(own, _finite(cells), columns) + _unbounded(own, cells.detach(), columns).to(y.dtype)
-    return y.to(x.dtype)
+        y = y + _contracted(own, _finite(cells), columns) + _unbounded(own, cells.detach(), columns)
+    return y.permute(0, 3, 1, 2).to(x.dtype)
+
+
+def _along(weights: Tensor, cells: Tensor) -> Tensor:
+    """Weighted sums (H, Q, C) of the columns of cells (H, W, C), which need not lie together."""
+    return torch.bmm(weights.expand(len(cells), -1, -1), cells)
 
 
 def _forward(x: Tensor, rows: Tensor, columns: Tensor, sample: Tensor) -> Tensor:
     y = _like_output(x, rows, columns).zero_()
-    for box in _boxes(rows, columns, sample):
-        cells = wide(x[box.sample, :, box.rows, box.columns])
-        down, across = rows[box.number, :, box.rows], columns[box.number, :, box.columns]
-        finite = _finite(cells)
-        total = _contracted(down, finite, across)
-        if not torch.equal(finite, cells):
-            total += _unbounded(down, cells, across)
-        y[box.number] = total
+    every = _channels_last(x).contiguous()
+    all_finite = bool(every.isfinite().all())
+    finite = every if all_finite else _finite(every)
+    for k, place in _places(rows, columns, sample):
+        down, across = rows[k, :, place[1]], columns[k, :, place[2]]
+        total = (down @ _along(across, finite[place]).flatten(1)).unflatten(1, (len(across), -1))
+        if not all_finite:
+            total += _unbounded(down[None], every[place], across[None])[0]
+        y[k] = total.permute(2, 0, 1)
     return y
 
 
 def _backward(grad: Tensor, x: Tensor, rows: Tensor, columns: Tensor, sample: Tensor, of_boxes: bool) -> list[Tensor]:
     """The gradients of x, and, if boxes want one, of rows and columns."""
-    grad_x = torch.zeros_like(x, dtype=wide_dtype(x.dtype))
     grads = [torch.zeros_like(rows), torch.zeros_like(columns)] if of_boxes else []
-    for box in _boxes(rows, columns, sample):
-        place = (box.sample, slice(None), box.rows, box.columns)
-        down, across = rows[box.number, :, box.rows], columns[box.number, :, box.columns]
-        of_bins = wide(grad[box.number])
-        grad_x[place] += down.T @ of_bins @ across
+    grad_x = torch.zeros_like(x, dtype=wide_dtype(x.dtype), memory_format=torch.channels_last)
+    of_cells, of_bins = _channels_last(grad_x), _channels_last(grad).contiguous()
+    finite = _finite(_channels_last(x)).contiguous() if of_boxes else of_cells
+    for k, place in _places(rows, columns, sample):
+        down, across = rows[k, :, place[1]], columns[k, :, place[2]]
+        of_rows = (down.T @ of_bins[k].flatten(1)).unflatten(1, (len(across), -1))
+        of_cells[place] += _along(across.T, of_rows)
         if of_boxes:
-            cells = _finite(wide(x[place]))
-            grads[0][box.number, :, box.rows] = torch.einsum("cpq,chq->ph", of_bins, cells @ across.T)
-            grads[1][box.number, :, box.columns] = torch.einsum("cpq,cpw->qw", of_bins, down @ cells)
-    return [grad_x.to(x.dtype), *grads]
+            cells = finite[place]
+            grads[0][k, :, place[1]] = of_bins[k].flatten(1) @ _along(across, cells).flatten(1).T
+            grads[1][k, :, place[2]] = torch.bmm(of_rows, cells.transpose(1, 2)).sum(0)
+    return [torch.empty_like(x).copy_(grad_x), *grads]
 
 
 def _like_output(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
