@@ -271,6 +271,14 @@ def test_half_precision_is_summed_in_float32() -> None:
     assert prroi_pool(x, torch.tensor([[0, 1.0, 1, 38, 38]]), 1).item() == torch.tensor(6e4).half().item()
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_autocast_keeps_the_precision(dtype: torch.dtype) -> None:
+    x = 1e5 * torch.randn(2, 3, 7, 9)
+    with torch.autocast("cpu", dtype=dtype):
+        y, exact = prroi_pool(x, BOXES, 2), prroi_pool(x.double(), BOXES, 2)
+    assert_near(y, exact.numpy(), ROUNDING[torch.float32])
+
+
 def test_memory_format_and_emptiness() -> None:
     x = torch.randn(2, 3, 7, 9)
     last = x.contiguous(memory_format=torch.channels_last).requires_grad_()

@@ -27,8 +27,8 @@ def odd_sizes(name: str, value: int | tuple[int, ...], rank: int) -> tuple[int, 
 def filtered(x: Tensor, weight: Tensor, bias: Tensor | None, windows: Windows) -> Tensor:
     """Sums over sliding windows of cells times weights, a channel at a time; zeros beyond the input.
 
-    The weights are (groups of C, *kernel): F filters for each channel of the input (N, C, *spatial), or without N, give
-    F channels each.
+    The weights are (C * F, *kernel): the F filters of a channel of the input (N, C, *spatial), or without N, side by
+    side, as their sums are in the result.
     """
     axes = windows.axes
     spans = [axis.dilation * (axis.kernel - 1) + 1 for axis in axes]

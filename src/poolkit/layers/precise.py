@@ -130,9 +130,10 @@ def _finite(cells: Tensor) -> Tensor:
 def _formula(x: Tensor, rows: Tensor, columns: Tensor, sample: Tensor) -> Tensor:
     """The same by operations that torch can take apart; each sample of the batch is seen by the boxes of all."""
     y = rows.new_zeros(len(rows), rows.shape[1], columns.shape[1], x.shape[1])
-    for n, cells in enumerate(_channels_last(x)):
-        own = torch.where((sample == n)[:, None, None], rows, 0)
-        y = y + _contracted(own, _finite(cells), columns) + _unbounded(own, cells.detach(), columns)
+    with torch.autocast(x.device.type, enabled=False):
+        for n, cells in enumerate(_channels_last(x)):
+            own = torch.where((sample == n)[:, None, None], rows, 0)
+            y = y + _contracted(own, _finite(cells), columns) + _unbounded(own, cells.detach(), columns)
     return y.permute(0, 3, 1, 2).to(x.dtype)
 
 
@@ -146,12 +147,13 @@ def _forward(x: Tensor, rows: Tensor, columns: Tensor, sample: Tensor) -> Tensor
     every = _channels_last(x).contiguous()
     all_finite = bool(every.isfinite().all())
     finite = every if all_finite else _finite(every)
-    for k, place in _places(rows, columns, sample):
-        down, across = rows[k, :, place[1]], columns[k, :, place[2]]
-        total = (down @ _along(across, finite[place]).flatten(1)).unflatten(1, (len(across), -1))
-        if not all_finite:
-            total += _unbounded(down[None], every[place], across[None])[0]
-        y[k] = total.permute(2, 0, 1)
+    with torch.autocast(x.device.type, enabled=False):  # which would do the products in half precision
+        for k, place in _places(rows, columns, sample):
+            down, across = rows[k, :, place[1]], columns[k, :, place[2]]
+            total = (down @ _along(across, finite[place]).flatten(1)).unflatten(1, (len(across), -1))
+            if not all_finite:
+                total += _unbounded(down[None], every[place], across[None])[0]
+            y[k] = total.permute(2, 0, 1)
     return y
 
 
