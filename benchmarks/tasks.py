@@ -82,6 +82,29 @@ def detail_preserving(x: Tensor, alpha: Tensor, lam: Tensor) -> Tensor:
     return F.avg_pool2d(x * weights, 2) / F.avg_pool2d(weights, 2)
 
 
+# Mixes of maximum and average, and a tree of two leaves.
+
+
+def mixed(x: Tensor, logit: Tensor) -> Tensor:
+    share = logit.sigmoid()
+    return share * F.max_pool2d(x, 2) + (1 - share) * F.avg_pool2d(x, 2)
+
+
+def by_filter(x: Tensor, weight: Tensor) -> Tensor:
+    channels = x.shape[1]
+    return F.conv2d(x, weight[:, None].expand(channels, 1, 2, 2), stride=2, groups=channels)
+
+
+def gated(x: Tensor, gate: Tensor) -> Tensor:
+    share = by_filter(x, gate).sigmoid()
+    return share * F.max_pool2d(x, 2) + (1 - share) * F.avg_pool2d(x, 2)
+
+
+def tree(x: Tensor, leaves: Tensor, gates: Tensor) -> Tensor:
+    share = by_filter(x, gates[0]).sigmoid()
+    return share * by_filter(x, leaves[0]) + (1 - share) * by_filter(x, leaves[1])
+
+
 # Regions of one image: the map of roi.py, and its boxes shrunk so that no corner is rounded off the map, where crops
 # end but the bins of RoI pool go on.
 
@@ -109,6 +132,12 @@ def pool_crops(x: Tensor) -> Tensor:
     return torch.cat([F.adaptive_max_pool2d(crop, BINS) for crop in crops])
 
 
+def ps_align_by_grid_sample(x: Tensor) -> Tensor:
+    """All bins in all channels, of which each bin keeps its own."""
+    every = align_by_grid_sample(x).unflatten(1, (-1, BINS**2)).flatten(3)
+    return every.diagonal(dim1=2, dim2=3).unflatten(2, (BINS, BINS))
+
+
 def region_tasks() -> Iterator[Task]:
     def max_pooled(x: Tensor) -> Tensor:
         y = functional.roi_pool(x, BOXES, BINS, roi.SCALE)
@@ -117,13 +146,17 @@ def region_tasks() -> Iterator[Task]:
 
     align: dict[str, Contender] = {"grid_sample": align_by_grid_sample}
     pool: dict[str, Contender] = {"crops": pool_crops}
+    ps_align: dict[str, Contender] = {"grid_sample": ps_align_by_grid_sample}
     if HAS_TORCHVISION:
         peer = importlib.import_module("torchvision.ops")
         align["torchvision"] = lambda x: peer.roi_align(x, BOXES.to(x), BINS, roi.SCALE, 2, True)
         pool["torchvision"] = lambda x: peer.roi_pool(x, BOXES.to(x), BINS, roi.SCALE)
+        ps_align["torchvision"] = lambda x: peer.ps_roi_align(x, BOXES.to(x), BINS, roi.SCALE, 2)
     shapes = ((1, roi.CHANNELS, roi.HEIGHT, roi.WIDTH),)
     yield Task("RoI align", shapes, lambda x: functional.roi_align(x, BOXES, BINS, roi.SCALE, 2), align)
     yield Task("RoI pool", shapes, max_pooled, pool)
+    groups = ((1, 4 * BINS**2, roi.HEIGHT, roi.WIDTH),)
+    yield Task("PS RoI align", groups, lambda x: functional.ps_roi_align(x, BOXES, BINS, roi.SCALE, 2), ps_align)
 
 
 # Sequences of different lengths.
@@ -222,6 +255,27 @@ def slices(x: Tensor) -> Tensor:
     return torch.cat([x[..., i::2, j::2] for i in (0, 1) for j in (0, 1)], 1)
 
 
+# Maps of which a part counts, in squares of eight cells.
+
+COUNTS = torch.rand((4, 1, 14, 14), generator=torch.Generator().manual_seed(0)) < 0.7
+COUNTS = COUNTS.repeat_interleave(8, 2).repeat_interleave(8, 3)
+
+
+def pool_masked(kind: str, x: Tensor) -> Tensor:
+    y: Tensor = getattr(functional, f"masked_{kind}_pool2d")(x, COUNTS, 3, 2, 1)
+    return y
+
+
+def masked_average(x: Tensor) -> Tensor:
+    shares = F.avg_pool2d(COUNTS.to(x.dtype), 3, 2, 1)
+    return F.avg_pool2d(x * COUNTS, 3, 2, 1) / shares.clamp(min=1 / 9)
+
+
+def masked_largest(x: Tensor) -> Tensor:
+    largest = F.max_pool2d(x.masked_fill(~COUNTS, -math.inf), 3, 2, 1)
+    return largest.masked_fill(largest.isinf(), 0)
+
+
 # Chains of poolings.
 
 
@@ -249,6 +303,14 @@ def tasks() -> list[Task]:
             functional.detail_preserving_pool2d,
             {"avg_pool": detail_preserving},
         ),
+        Task(
+            "learnt mix 2x2/2",
+            (MAP, (1,)),
+            lambda x, logit: functional.learnt_mixed_pool2d(x, logit, 2),
+            {"max_pool, avg_pool": mixed},
+        ),
+        Task("gated 2x2/2", (MAP, (1, 2, 2)), functional.gated_pool2d, {"conv, max_pool, avg_pool": gated}),
+        Task("tree 2x2/2", (MAP, (2, 1, 2, 2), (1, 1, 2, 2)), functional.tree_pool2d, {"conv": tree}),
         *region_tasks(),
         Task("k-max, 8 of 512", ((32, 300, 512),), k_max_pool, {"topk, sort, gather": k_max}),
         Task(
@@ -277,6 +339,18 @@ def tasks() -> list[Task]:
             {"max_pool": lambda x: blur(F.max_pool2d(x, 2, 1))},
         ),
         Task("fractional max 2x2", (MAP,), fractional_max, {"torch": fractional_max_of_torch}),
+        Task(
+            "masked average 3x3/2",
+            (MAP,),
+            lambda x: pool_masked("avg", x),
+            {"mask, avg_pool": masked_average},
+        ),
+        Task(
+            "masked max 3x3/2",
+            (MAP,),
+            lambda x: pool_masked("max", x),
+            {"mask, max_pool": masked_largest},
+        ),
         Task("SPPF 5x5", ((8, 256, 20, 20),), functional.sppf_pool2d, {"max_pool": chain}),
         Task(
             "spatial pyramid 1, 2, 4",

@@ -57,6 +57,11 @@ def check_map_shape(name: str, input: Tensor, rank: int, channels: int | None = 
         )
 
 
+def check_flag(name: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be a bool, but got {value!r} ({type(value).__name__})")
+
+
 def check_eps(eps: float) -> None:
     if isinstance(eps, bool) or not isinstance(eps, int | float):
         raise TypeError(f"eps must be a number, but got {eps!r} ({type(eps).__name__})")

@@ -14,7 +14,7 @@ from poolkit.geometry import Padding, Size, Windows
 from poolkit.layers import blocks
 from poolkit.layers.base import Layer, check_eps, check_floating, check_map, wide, wide_dtype
 from poolkit.layers.blocks import Block, Part
-from poolkit.layers.convolution import CONVOLUTIONS
+from poolkit.layers.convolution import CONVOLUTIONS, filtered
 from poolkit.reference import Cells
 
 NORMS = ("mean", "sum", "none")
@@ -355,26 +355,19 @@ class _DetailPreservingPool(Layer):
         rank = self._rank
         check_map(type(self).__name__, input, rank, self.channels)
         windows = _windows(rank, input, self.kernel_size, self.stride, self.padding, False)
-        guide = None if self.guide is None else _filtered(rank, self.guide, input, windows)
+        guide = None if self.guide is None else _guided(self.guide, input, windows)
         settings = _Settings(self.symmetric, self.eps, self.norm)
         return _preserve(input, self.alpha, self.lam, guide, windows, settings)
 
 
-def _filtered(rank: int, guide: torch.nn.Module, input: Tensor, windows: Windows) -> Tensor:
+def _guided(guide: torch.nn.Module, input: Tensor, windows: Windows) -> Tensor:
     """The filter of 3 cells an axis around the centre of each window; zeros beyond the input."""
-    pads: list[int] = []
-    for axis in windows.axes:
-        low = axis.pad_low + 1 - (axis.kernel - 1) // 2
-        pads = [low, (axis.out - 1) * axis.stride + 3 - axis.size - low, *pads]
-    padded = torch.nn.functional.pad(input, pads)
-    batched = input.dim() == rank + 2
-    strides = tuple(axis.stride for axis in windows.axes)
-    convolve = (torch.nn.functional.conv1d, torch.nn.functional.conv2d, torch.nn.functional.conv3d)[rank - 1]
+    lows = (axis.pad_low + 1 - (axis.kernel - 1) // 2 for axis in windows.axes)
+    around = [axis._replace(kernel=3, pad_low=low) for axis, low in zip(windows.axes, lows, strict=True)]
     weight, bias = guide.weight, guide.bias
     assert isinstance(weight, Tensor)
     assert isinstance(bias, Tensor)
-    result = convolve(padded if batched else padded[None], weight, bias, strides, groups=weight.shape[0])
-    return result if batched else result[0]
+    return filtered(input, weight.squeeze(1), bias, Windows(tuple(around)))
 
 
 class DetailPreservingPool1d(_DetailPreservingPool):

@@ -12,17 +12,27 @@ from torch import Tensor
 _FARTHEST = 2.0**31
 
 
-def _corners(boxes: Tensor, axis: int, scale: float) -> tuple[Tensor, Tensor]:
+def clamped(at: Tensor) -> Tensor:
+    """Coordinates in cells, none too far for whole numbers."""
+    return at.clamp(-_FARTHEST, _FARTHEST)
+
+
+def corners(boxes: Tensor, axis: int, scale: float) -> tuple[Tensor, Tensor]:
     """Where boxes begin and end along an axis (0 for x, 1 for y), in cells: (K,) each."""
-    cells = (boxes[:, 1:] * scale).clamp(-_FARTHEST, _FARTHEST)
+    cells = clamped(boxes[:, 1:] * scale)
     return cells[:, axis], cells[:, axis + 2]
+
+
+def rounded(at: Tensor) -> Tensor:
+    """The nearest whole number; halves are rounded away from zero."""
+    return torch.copysign((at.abs() + 0.5).floor(), at)
 
 
 def _taps(
     boxes: Tensor, axis: int, scale: float, bins: int, cells: int, ratio: int, aligned: bool
 ) -> tuple[Tensor, Tensor]:
     """The cells that the samples of each bin lie between along an axis, and their weights: (K, bins, taps) each."""
-    begin, end = _corners(boxes, axis, scale)
+    begin, end = corners(boxes, axis, scale)
     size = end - begin if aligned else (end - begin).clamp(min=1)
     length = (size / bins)[:, None]
     samples = torch.full_like(length, float(ratio)) if ratio else length.ceil()
@@ -51,7 +61,7 @@ def _widened(x: Tensor) -> Tensor:
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 
-def _channels_second(y: Tensor, x: Tensor) -> Tensor:
+def channels_second(y: Tensor, x: Tensor) -> Tensor:
     """(K, P, Q, C) as (K, C, P, Q), in the memory format of x."""
     y = y.permute(0, 3, 1, 2)
     return y if torch._prims_common.suggest_memory_format(x) == torch.channels_last else y.contiguous()
@@ -73,13 +83,12 @@ def align(x: Tensor, boxes: Tensor, size: list[int], scale: float, ratio: int, a
             value = cells[sample, :, row[:, :, None], column[:, None, :]]
             # What has no weight does not count, NaN or not.
             y = y + torch.where(weight == 0, 0, value * weight)
-    return _channels_second(y.to(x.dtype), x)
+    return channels_second(y.to(x.dtype), x)
 
 
 def _spans(boxes: Tensor, axis: int, scale: float, bins: int, cells: int) -> tuple[Tensor, Tensor]:
     """The cells from begin to end of each bin along an axis, as far as they lie on the map: (K, bins) each."""
-    # Halves are rounded away from zero.
-    begin, end = (torch.copysign((at.abs() + 0.5).floor(), at).long() for at in _corners(boxes, axis, scale))
+    begin, end = (rounded(at).long() for at in corners(boxes, axis, scale))
     size = (end - begin + 1).clamp(min=1)[:, None]
     number = torch.arange(bins)
     first = torch.div(number * size, bins, rounding_mode="floor")
@@ -106,7 +115,7 @@ def pool(x: Tensor, boxes: Tensor, size: list[int], scale: float) -> tuple[Tenso
             place = torch.where(wins, (row * width + column)[..., None], place)
     channel = torch.arange(x.shape[1], device=x.device)
     taken = x.flatten(2)[sample[..., None], channel, place.clamp(min=0)]
-    return _channels_second(torch.where(place < 0, 0, taken), x), _channels_second(place, x)
+    return channels_second(torch.where(place < 0, 0, taken), x), channels_second(place, x)
 
 
 def scatter(grad: Tensor, boxes: Tensor, positions: Tensor, input_size: list[int]) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor
 from poolkit import geometry
 from poolkit.errors import ArgumentError
 from poolkit.layers import region_ops
-from poolkit.layers.base import Layer, check_floating
+from poolkit.layers.base import Layer, check_flag, check_floating
 
 #: More samples along a bin than this only cost time.
 MOST_SAMPLES = 2**16
@@ -105,7 +105,7 @@ def roi_pool(
     """
     name = "roi_pool"
     size, scale = _checked(output_size, spatial_scale)
-    _check_flag("return_indices", return_indices)
+    check_flag("return_indices", return_indices)
     x, packed = _regions(name, input, boxes)
     if math.prod(x.shape[2:]) >= 2**31:
         raise ArgumentError(f"{name}(): input must have fewer than 2^31 cells a plane, but got {list(input.shape)}")
@@ -121,21 +121,16 @@ def _checked(output_size: object, spatial_scale: object) -> tuple[list[int], flo
     return size, float(spatial_scale)
 
 
-def _check_flag(name: str, value: object) -> None:
-    if not isinstance(value, bool):
-        raise TypeError(f"{name} must be a bool, but got {value!r} ({type(value).__name__})")
-
-
 def _checked_sampling(sampling_ratio: object, aligned: object) -> int:
     """The number of samples, 0 if it depends on the box."""
-    _check_flag("aligned", aligned)
+    check_flag("aligned", aligned)
     ratio = geometry.integer("sampling_ratio", sampling_ratio)
     if not -1 <= ratio <= MOST_SAMPLES:
         raise ArgumentError(f"sampling_ratio must lie between -1 and {MOST_SAMPLES}, but got {ratio}")
     return max(ratio, 0)
 
 
-def _regions(name: str, input: Tensor, boxes: Any) -> tuple[Tensor, Tensor]:
+def _regions(name: str, input: Tensor, boxes: Any, differentiable: bool = False) -> tuple[Tensor, Tensor]:
     """The input as (N, C, H, W), and the boxes as float64 (K, 5) where tables are made of them: on the CPU."""
     check_floating(name, input=input)
     if input.dim() not in (3, 4) or 0 in input.shape[-3:]:
@@ -159,8 +154,8 @@ def _regions(name: str, input: Tensor, boxes: Any) -> tuple[Tensor, Tensor]:
         allowed = "a tensor (K, 5) or a sequence of tensors (L, 4)" if input.dim() == 4 else "a tensor (K, 4)"
         raise TypeError(f"{name}(): boxes must be {allowed}, but got {type(boxes).__name__}")
     x = input if input.dim() == 4 else input.unsqueeze(0)
-    _check_values(name, packed, len(x))
-    return x, packed
+    _check_values(name, packed.detach(), len(x))
+    return x, packed if differentiable else packed.detach()
 
 
 def _check_boxes(name: str, argument: str, boxes: object, columns: int) -> None:
@@ -177,7 +172,7 @@ def _check_boxes(name: str, argument: str, boxes: object, columns: int) -> None:
 
 def _plain(boxes: Tensor) -> Tensor:
     device = boxes.device if boxes.is_meta else torch.device("cpu")
-    return boxes.detach().to(device, torch.float64).contiguous()
+    return boxes.to(device, torch.float64).contiguous()
 
 
 def _numbered(boxes: Tensor, sample: int) -> Tensor:
@@ -185,11 +180,16 @@ def _numbered(boxes: Tensor, sample: int) -> Tensor:
     return torch.nn.functional.pad(_plain(boxes), (1, 0), value=float(sample))
 
 
+def _good(boxes: Tensor, samples: int) -> Tensor:
+    """Which boxes are finite and on a sample."""
+    index = boxes[:, 0]
+    return boxes.isfinite().all(1) & (index >= 0) & (index < samples) & (index == index.floor())
+
+
 def _check_values(name: str, boxes: Tensor, samples: int) -> None:
     if torch.compiler.is_compiling() or boxes.is_meta or isinstance(boxes, torch._subclasses.FakeTensor):
         return  # no values yet: the operator checks them again
-    index = boxes[:, 0]
-    good = boxes.isfinite().all(1) & (index >= 0) & (index < samples) & (index == index.floor())
+    good = _good(boxes, samples)
     if not bool(good.all()):
         bad = int((~good).nonzero()[0])
         raise ArgumentError(
@@ -245,7 +245,7 @@ class RoIPool(Layer):
     ) -> None:
         super().__init__()
         _checked(output_size, spatial_scale)
-        _check_flag("return_indices", return_indices)
+        check_flag("return_indices", return_indices)
         self.output_size = output_size
         self.spatial_scale = spatial_scale
         self.return_indices = return_indices

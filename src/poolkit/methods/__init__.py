@@ -11,9 +11,11 @@ from poolkit.methods.corners import CENTER, CORNER
 from poolkit.methods.draws import STOCHASTIC
 from poolkit.methods.extrema import MAX, MIN
 from poolkit.methods.fractional import FRACTIONAL_MAX
+from poolkit.methods.generalised import GATED, LEARNT_MIXED, TREE
 from poolkit.methods.labels import MODE
 from poolkit.methods.layer import Layer, Sample
 from poolkit.methods.lossless import HAAR, SPACE_TO_DEPTH
+from poolkit.methods.masked import MASKED_AVG, MASKED_MAX
 from poolkit.methods.means import AVG, SUM
 from poolkit.methods.method import (
     COUNT_FIXED,
@@ -31,7 +33,7 @@ from poolkit.methods.mixes import AVG_MAX, MIXED
 from poolkit.methods.norms import GEM, LP, POWER_AVG
 from poolkit.methods.pyramids import IMAGE_POOLING, PYRAMID_POOLING, SPATIAL_PYRAMID, SPPF
 from poolkit.methods.ranks import MEDIAN, QUANTILE, TOP_K_MEAN
-from poolkit.methods.regions import ROI_ALIGN, ROI_POOL
+from poolkit.methods.regions import PRROI_POOL, PS_ROI_ALIGN, PS_ROI_POOL, ROI_ALIGN, ROI_POOL
 from poolkit.methods.row import Paper, Row
 from poolkit.methods.sequences import K_MAX, STATISTICS, TEMPORAL
 from poolkit.methods.softmax import LOG_SUM_EXP, SOFT
@@ -72,6 +74,8 @@ LAYERS: dict[str, Layer] = {
         TEMPORAL,
         STATISTICS,
         K_MAX,
+        MASKED_AVG,
+        MASKED_MAX,
         ATTENTION,
         LATENT_ATTENTION,
         GATED_ATTENTION,
@@ -79,6 +83,9 @@ LAYERS: dict[str, Layer] = {
         DETAIL_PRESERVING,
         LEARNT_POWER,
         LEARNT_LOG_SUM_EXP,
+        LEARNT_MIXED,
+        GATED,
+        TREE,
         CHANNEL,
         CHANNEL_GROUP,
         SQUEEZE_EXCITATION,
@@ -101,6 +108,9 @@ LAYERS: dict[str, Layer] = {
         IMAGE_POOLING,
         ROI_ALIGN,
         ROI_POOL,
+        PS_ROI_POOL,
+        PS_ROI_ALIGN,
+        PRROI_POOL,
     )
 }
 

@@ -7,6 +7,7 @@ from poolkit.methods.row import Paper
 
 _MAP = (2, 3, 7, 9)
 _BOXES = {"boxes": [[0, 1, 1, 6, 4], [1, -2, -3, 4, 2], [0, 2, 1, 8, 6]]}
+_BINS = (2, 12, 7, 9)  # channels for two of each of 3 x 2 bins, or three of each of 2 x 2
 _INVALID = (
     ({"output_size": 0}, "output_size"),
     ({"output_size": (2, 2, 2)}, "output_size"),
@@ -76,4 +77,85 @@ ROI_POOL = Layer(
     ),
     unbatched=False,  # with boxes of four columns
     see=("roi_align", "spatial_pyramid", "max"),
+)
+
+_FULLY_CONVOLUTIONAL = Paper(
+    authors="Dai, Jifeng and Li, Yi and He, Kaiming and Sun, Jian",
+    title="R-FCN: object detection via region-based fully convolutional networks",
+    venue="NIPS",
+    year=2016,
+    arxiv="1605.06409",
+)
+
+PS_ROI_POOL = Layer(
+    name="ps_roi_pool",
+    title="Position-sensitive RoI pool",
+    formula="y = mean over the cells that a bin touches of x, in channels of that bin",
+    summary="Makes boxes of any size maps of one size, and each bin reads channels of its own: whole-box decisions "
+    "without a network on each box. Boxes get no gradient.",
+    file="position_sensitive",
+    native=True,
+    functions=("ps_roi_pool",),
+    modules=("PSRoIPool",),
+    papers=(_FULLY_CONVOLUTIONAL,),
+    samples=(
+        Sample("PSRoIPool", {"output_size": (3, 2)}, (_BINS,), (3, 2, 3, 2), _BOXES),
+        Sample("PSRoIPool", {"output_size": 2, "spatial_scale": 0.75}, (_BINS,), (3, 3, 2, 2), _BOXES),
+    ),
+    invalid=tuple(("PSRoIPool", arguments, word) for arguments, word in _INVALID),
+    unbatched=False,  # with boxes of four columns
+    see=("ps_roi_align", "roi_pool", "avg"),
+)
+
+PS_ROI_ALIGN = Layer(
+    name="ps_roi_align",
+    title="Position-sensitive RoI align",
+    formula="y = mean over the samples of a bin of x, interpolated between cells, in channels of that bin",
+    summary="RoI align in which each bin reads channels of its own. No position is rounded. Boxes get no gradient.",
+    file="position_sensitive",
+    native=True,
+    functions=("ps_roi_align",),
+    modules=("PSRoIAlign",),
+    papers=(_FULLY_CONVOLUTIONAL,),
+    remark="its pooling with the samples of RoI align, as torchvision has it",
+    samples=(
+        Sample("PSRoIAlign", {"output_size": (3, 2), "sampling_ratio": 2}, (_BINS,), (3, 2, 3, 2), _BOXES),
+        Sample("PSRoIAlign", {"output_size": 2, "spatial_scale": 0.75}, (_BINS,), (3, 3, 2, 2), _BOXES),
+    ),
+    invalid=(
+        *(("PSRoIAlign", arguments, word) for arguments, word in _INVALID),
+        ("PSRoIAlign", {"output_size": 2, "sampling_ratio": 2.5}, "sampling_ratio"),
+    ),
+    unbatched=False,  # with boxes of four columns
+    see=("ps_roi_pool", "roi_align"),
+)
+
+PRROI_POOL = Layer(
+    name="prroi_pool",
+    title="Precise RoI pool",
+    formula="y = (integral over the bin of x, interpolated between cells) / (area of the bin)",
+    summary="Makes boxes of any size maps of one size: the exact mean of the interpolated map over each bin, without "
+    "samples. Boxes get a gradient, so that they can be moved to where they fit best.",
+    file="precise",
+    functions=("prroi_pool",),
+    modules=("PrRoIPool",),
+    papers=(
+        Paper(
+            authors="Jiang, Borui and Luo, Ruixuan and Mao, Jiayuan and Xiao, Tete and Jiang, Yuning",
+            title="Acquisition of localization confidence for accurate object detection",
+            venue="ECCV",
+            year=2018,
+            arxiv="1807.11590",
+        ),
+    ),
+    samples=(
+        Sample("PrRoIPool", {"output_size": (3, 2)}, (_MAP,), (3, 3, 3, 2), _BOXES),
+        Sample("PrRoIPool", {"output_size": 2, "spatial_scale": 0.75, "aligned": True}, (_MAP,), (3, 3, 2, 2), _BOXES),
+    ),
+    invalid=(
+        *(("PrRoIPool", arguments, word) for arguments, word in _INVALID),
+        ("PrRoIPool", {"output_size": 2, "aligned": 1}, "aligned"),
+    ),
+    unbatched=False,  # with boxes of four columns
+    see=("roi_align", "roi_pool"),
 )

@@ -10,6 +10,7 @@ from typing import Literal
 _FIELDS = {"article": "journal", "inproceedings": "booktitle", "book": "publisher", "misc": "howpublished"}
 _CONFERENCES = {
     "ACL": "Annual Meeting of the Association for Computational Linguistics",
+    "AISTATS": "International Conference on Artificial Intelligence and Statistics",
     "CVPR": "IEEE Conference on Computer Vision and Pattern Recognition",
     "ECCV": "European Conference on Computer Vision",
     "ECML PKDD": "European Conference on Machine Learning and Knowledge Discovery in Databases",
@@ -19,6 +20,7 @@ _CONFERENCES = {
     "ICLR": "International Conference on Learning Representations",
     "ICML": "International Conference on Machine Learning",
     "ICPR": "International Conference on Pattern Recognition",
+    "NIPS": "Advances in Neural Information Processing Systems",
     "RSKT": "International Conference on Rough Sets and Knowledge Technology",
 }
 
