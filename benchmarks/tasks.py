@@ -158,6 +158,29 @@ def masked_statistics(x: Tensor) -> Tensor:
     return torch.cat((mean, (variance + 1e-5).sqrt()), 1)
 
 
+# The same sequences packed one behind the other.
+
+OWNERS = torch.repeat_interleave(torch.arange(len(LENGTHS)), LENGTHS)
+PACKED = (len(OWNERS), 768)
+
+
+def means_of_parts(x: Tensor) -> Tensor:
+    return torch.stack([part.mean(0) for part in x.split(LENGTHS.tolist())])
+
+
+def means_by_index_add(x: Tensor) -> Tensor:
+    return x.new_zeros(len(LENGTHS), x.shape[1]).index_add(0, OWNERS, x) / LENGTHS[:, None]
+
+
+def maxima_of_parts(x: Tensor) -> Tensor:
+    return torch.stack([part.max(0).values for part in x.split(LENGTHS.tolist())])
+
+
+def maxima_by_scatter(x: Tensor) -> Tensor:
+    index = OWNERS[:, None].expand(x.shape)
+    return x.new_zeros(len(LENGTHS), x.shape[1]).scatter_reduce(0, index, x, "amax", include_self=False)
+
+
 def k_max(x: Tensor) -> Tensor:
     order = x.topk(8, -1).indices.sort(-1).values
     return x.gather(-1, order)
@@ -215,6 +238,18 @@ def tasks() -> list[Task]:
             ((64, 512, 256),),
             lambda x: functional.statistics_pool(x, LENGTHS),
             {"mask": masked_statistics},
+        ),
+        Task(
+            "segment mean",
+            (PACKED,),
+            lambda x: functional.segment_pool(x, "mean", lengths=LENGTHS),
+            {"split": means_of_parts, "index_add": means_by_index_add},
+        ),
+        Task(
+            "segment max",
+            (PACKED,),
+            lambda x: functional.segment_pool(x, "max", lengths=LENGTHS),
+            {"split": maxima_of_parts, "scatter_reduce": maxima_by_scatter},
         ),
         Task("SPPF 5x5", ((8, 256, 20, 20),), functional.sppf_pool2d, {"max_pool": chain}),
         Task(

@@ -20,6 +20,7 @@ from poolkit.layers.pyramid import spatial_pyramid_pool2d as spatial_pyramid_poo
 from poolkit.layers.pyramid import spatial_pyramid_pool3d as spatial_pyramid_pool3d
 from poolkit.layers.regions import roi_align as roi_align
 from poolkit.layers.regions import roi_pool as roi_pool
+from poolkit.layers.segments import segment_pool as segment_pool
 from poolkit.layers.sppf import sppf_pool1d as sppf_pool1d
 from poolkit.layers.sppf import sppf_pool2d as sppf_pool2d
 from poolkit.layers.sppf import sppf_pool3d as sppf_pool3d

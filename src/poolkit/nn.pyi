@@ -41,6 +41,7 @@ from poolkit.layers.pyramid import SpatialPyramidPool2d as SpatialPyramidPool2d
 from poolkit.layers.pyramid import SpatialPyramidPool3d as SpatialPyramidPool3d
 from poolkit.layers.regions import RoIAlign as RoIAlign
 from poolkit.layers.regions import RoIPool as RoIPool
+from poolkit.layers.segments import SegmentPool as SegmentPool
 from poolkit.layers.sppf import SPPF1d as SPPF1d
 from poolkit.layers.sppf import SPPF2d as SPPF2d
 from poolkit.layers.sppf import SPPF3d as SPPF3d

@@ -27,6 +27,7 @@ from poolkit.methods.pyramids import SPATIAL_PYRAMID, SPPF
 from poolkit.methods.ranks import MEDIAN, QUANTILE, TOP_K_MEAN
 from poolkit.methods.regions import ROI_ALIGN, ROI_POOL
 from poolkit.methods.row import Paper, Row
+from poolkit.methods.segments import SEGMENT
 from poolkit.methods.sequences import K_MAX, STATISTICS, TEMPORAL
 from poolkit.methods.softmax import SOFT
 
@@ -45,6 +46,7 @@ LAYERS: dict[str, Layer] = {
         TEMPORAL,
         STATISTICS,
         K_MAX,
+        SEGMENT,
         ATTENTION,
         LATENT_ATTENTION,
         GATED_ATTENTION,
