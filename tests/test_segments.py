@@ -230,6 +230,22 @@ def test_long_sums_keep_their_digits() -> None:
         torch.testing.assert_close(pool(x, "sum", **said), torch.tensor([[20_000.0]]), rtol=1e-6, atol=0)
 
 
+@pytest.mark.parametrize("reduction", ["sum", "softmax"])
+def test_the_number_of_threads_changes_nothing(reduction: str) -> None:
+    x, index = torch.tensor(values("normal", (5000, 40), 0)).float(), torch.arange(5000) ** 2 % 7
+    results = []
+    for threads in (2, 1, 2):
+        torch.set_num_threads(threads)
+        leaf = x.clone().requires_grad_()
+        y = pool(leaf, reduction, index=index)
+        y.square().sum().backward()
+        assert leaf.grad is not None
+        results.append((y.detach(), leaf.grad))
+    for y, grad in results[1:]:
+        assert torch.equal(y, results[0][0])
+        assert torch.equal(grad, results[0][1])
+
+
 @pytest.mark.parametrize("reduction", ["mean", "softmax", "max", "median", "weighted", "logsumexp"])
 def test_half_precision_does_not_overflow(reduction: str) -> None:
     x = torch.full((5000, 2), -1e4, dtype=torch.float16)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from poolkit import geometry, ops
 from poolkit.errors import ArgumentError
-from poolkit.layers.base import Layer, check_eps, check_floating, wide
+from poolkit.layers.base import Layer, check_eps, check_flag, check_floating, wide
 
 Integers = Tensor | Sequence[int]
 
@@ -162,8 +162,7 @@ def _check(reduction: str, temperature: float, unbiased: bool, eps: float) -> No
         raise TypeError(f"temperature must be a number, but got {temperature!r} ({type(temperature).__name__})")
     if not (temperature > 0 and math.isfinite(temperature)):
         raise ArgumentError(f"temperature must be a finite number > 0, but got {temperature!r}")
-    if not isinstance(unbiased, bool):
-        raise TypeError(f"unbiased must be a bool, but got {unbiased!r} ({type(unbiased).__name__})")
+    check_flag("unbiased", unbiased)
     check_eps(eps)
 
 

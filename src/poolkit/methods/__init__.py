@@ -6,6 +6,7 @@ from poolkit.errors import ArgumentError, nearest
 from poolkit.methods.attention import ATTENTION, GATED_ATTENTION, LATENT_ATTENTION
 from poolkit.methods.channels import CBAM, CHANNEL, SQUEEZE_EXCITATION
 from poolkit.methods.contents import DETAIL_PRESERVING, LEARNT_POWER, LOCAL_IMPORTANCE
+from poolkit.methods.descriptors import NETVLAD, RMAC, SPOC
 from poolkit.methods.draws import STOCHASTIC
 from poolkit.methods.extrema import MAX, MIN
 from poolkit.methods.layer import Layer, Sample
@@ -27,6 +28,7 @@ from poolkit.methods.pyramids import SPATIAL_PYRAMID, SPPF
 from poolkit.methods.ranks import MEDIAN, QUANTILE, TOP_K_MEAN
 from poolkit.methods.regions import ROI_ALIGN, ROI_POOL
 from poolkit.methods.row import Paper, Row
+from poolkit.methods.second_order import BILINEAR, COVARIANCE, ISQRT_COVARIANCE
 from poolkit.methods.segments import SEGMENT
 from poolkit.methods.sequences import K_MAX, STATISTICS, TEMPORAL
 from poolkit.methods.softmax import SOFT
@@ -60,6 +62,12 @@ LAYERS: dict[str, Layer] = {
         SPPF,
         ROI_ALIGN,
         ROI_POOL,
+        NETVLAD,
+        SPOC,
+        RMAC,
+        BILINEAR,
+        COVARIANCE,
+        ISQRT_COVARIANCE,
     )
 }
 
