@@ -153,7 +153,7 @@ def test_what_is_listed_of_methods_is_what_they_take(listed: dict[str, dict[str,
 def test_what_is_listed_of_layers(listed: dict[str, dict[str, Any]]) -> None:
     assert [name for name, entry in listed.items() if entry["learnable"] or entry["training_differs"]] == [
         *("mixed", "stochastic", "attention", "latent_attention", "gated_attention", "local_importance"),
-        *("detail_preserving", "learnt_power", "squeeze_excitation", "cbam", "sppf"),
+        *("detail_preserving", "learnt_power", "squeeze_excitation", "cbam", "sppf", "netvlad"),
     ]
     assert listed["learnt_power"]["learnable"] == ["log_norm_type"]
     assert listed["detail_preserving"]["learnable"] == ["alpha", "lam", "guide"]
