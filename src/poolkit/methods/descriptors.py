@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from poolkit.methods.layer import Layer, Sample
+from poolkit.methods.means import SPOC_PAPER
 from poolkit.methods.row import Paper
 
 _RANKS = (1, 2, 3)
@@ -73,15 +74,7 @@ SPOC = Layer(
     native=True,
     functions=tuple(f"spoc_pool{rank}d" for rank in _RANKS),
     modules=tuple(f"SPoCPool{rank}d" for rank in _RANKS),
-    papers=(
-        Paper(
-            authors="Babenko, Artem and Lempitsky, Victor",
-            title="Aggregating deep convolutional features for image retrieval",
-            venue="ICCV",
-            year=2015,
-            arxiv="1510.07493",
-        ),
-    ),
+    papers=(SPOC_PAPER,),
     samples=(
         *(Sample(f"SPoCPool{rank}d", {}, (_MAPS[rank],), (2, 3)) for rank in _RANKS),
         *(Sample(f"SPoCPool{rank}d", {"sigma": 1 / 3}, (_MAPS[rank],), (2, 3)) for rank in _RANKS),
