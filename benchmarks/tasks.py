@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from verify import in_layout
 
 from poolkit import functional
+from poolkit.layers.retrieval import rmac_regions
 from poolkit.methods import METHODS
 
 HAS_TORCHVISION = importlib.util.find_spec("torchvision") is not None
@@ -191,6 +192,29 @@ def masked_statistics(x: Tensor) -> Tensor:
     return torch.cat((mean, (variance + 1e-5).sqrt()), 1)
 
 
+# The same sequences packed one behind the other.
+
+OWNERS = torch.repeat_interleave(torch.arange(len(LENGTHS)), LENGTHS)
+PACKED = (len(OWNERS), 768)
+
+
+def means_of_parts(x: Tensor) -> Tensor:
+    return torch.stack([part.mean(0) for part in x.split(LENGTHS.tolist())])
+
+
+def means_by_index_add(x: Tensor) -> Tensor:
+    return x.new_zeros(len(LENGTHS), x.shape[1]).index_add(0, OWNERS, x) / LENGTHS[:, None]
+
+
+def maxima_of_parts(x: Tensor) -> Tensor:
+    return torch.stack([part.max(0).values for part in x.split(LENGTHS.tolist())])
+
+
+def maxima_by_scatter(x: Tensor) -> Tensor:
+    index = OWNERS[:, None].expand(x.shape)
+    return x.new_zeros(len(LENGTHS), x.shape[1]).scatter_reduce(0, index, x, "amax", include_self=False)
+
+
 def k_max(x: Tensor) -> Tensor:
     order = x.topk(8, -1).indices.sort(-1).values
     return x.gather(-1, order)
@@ -276,6 +300,61 @@ def masked_largest(x: Tensor) -> Tensor:
     return largest.masked_fill(largest.isinf(), 0)
 
 
+# Global descriptors, as they are usually written.
+
+
+def netvlad(x: Tensor, weight: Tensor, bias: Tensor, centers: Tensor) -> Tensor:
+    x = F.normalize(x, dim=2)
+    shares = (x @ weight.T + bias).softmax(2)
+    differences = x[:, :, None] - centers
+    sums = (shares[..., None] * differences).sum(1)
+    return F.normalize(F.normalize(sums, dim=2).flatten(1), dim=1)
+
+
+def netvlad_by_cluster(x: Tensor, weight: Tensor, bias: Tensor, centers: Tensor) -> Tensor:
+    x = F.normalize(x, dim=2)
+    shares = (x @ weight.T + bias).softmax(2)
+    sums = [((x - center) * shares[:, :, k, None]).sum(1) for k, center in enumerate(centers)]
+    return F.normalize(F.normalize(torch.stack(sums, 1), dim=2).flatten(1), dim=1)
+
+
+def near(pool: Contender) -> Contender:
+    """Centres as long as the descriptors, as they are in use: far from them most digits cancel."""
+    return lambda x, weight, bias, centers: pool(x, weight, bias, F.normalize(centers, dim=1))
+
+
+def rmac(x: Tensor) -> Tensor:
+    def unit_maximum(part: Tensor) -> Tensor:
+        v = F.adaptive_max_pool2d(part, 1).flatten(1)
+        return v / (v.norm(dim=1, keepdim=True) + 1e-6)
+
+    total = unit_maximum(x)
+    for size, rows, columns in rmac_regions(x.shape[2], x.shape[3], 3):
+        for i in rows:
+            for j in columns:
+                total = total + unit_maximum(x[:, :, i : i + size, j : j + size])
+    return total
+
+
+def bilinear(x: Tensor) -> Tensor:
+    return F.normalize(torch.einsum("nihw,njhw->nij", x, x).flatten(1) / (x.shape[2] * x.shape[3]), dim=1)
+
+
+def isqrt_covariance(x: Tensor) -> Tensor:
+    cells = x.flatten(2)
+    channels, count = cells.shape[1:]
+    centring = torch.eye(count, dtype=x.dtype) / count - 1 / count**2
+    matrix = cells @ centring @ cells.mT
+    trace = matrix.diagonal(dim1=1, dim2=2).sum(1)[:, None, None]
+    identity = torch.eye(channels, dtype=x.dtype)
+    y, z = matrix / trace, identity.expand_as(matrix)
+    for _ in range(5):
+        step = 0.5 * (3 * identity - z @ y)
+        y, z = y @ step, step @ z
+    row, column = torch.triu_indices(channels, channels)
+    return (trace.sqrt() * y)[:, row, column]
+
+
 # Chains of poolings.
 
 
@@ -291,6 +370,7 @@ def pyramid(x: Tensor) -> Tensor:
 
 
 MAP, SEQUENCE = (4, 64, 112, 112), (64, 256, 768)
+PHOTO, CLUSTERS = (4, 512, 24, 32), ((64, 128), (64,), (64, 128))
 
 
 def tasks() -> list[Task]:
@@ -350,6 +430,31 @@ def tasks() -> list[Task]:
             (MAP,),
             lambda x: pool_masked("max", x),
             {"mask, max_pool": masked_largest},
+        Task(
+            "segment mean",
+            (PACKED,),
+            lambda x: functional.segment_pool(x, "mean", lengths=LENGTHS),
+            {"split": means_of_parts, "index_add": means_by_index_add},
+        ),
+        Task(
+            "segment max",
+            (PACKED,),
+            lambda x: functional.segment_pool(x, "max", lengths=LENGTHS),
+            {"split": maxima_of_parts, "scatter_reduce": maxima_by_scatter},
+        ),
+        Task(
+            "NetVLAD, 64 clusters",
+            ((8, 768, 128), *CLUSTERS),
+            near(functional.netvlad_pool),
+            {"differences": near(netvlad), "loop over clusters": near(netvlad_by_cluster)},
+        ),
+        Task("R-MAC", (PHOTO,), functional.rmac_pool2d, {"loop over regions": rmac}),
+        Task("bilinear", (PHOTO,), lambda x: functional.bilinear_pool2d(x, signed_sqrt=False), {"einsum": bilinear}),
+        Task(
+            "iSQRT covariance",
+            ((8, 256, 14, 14),),
+            functional.isqrt_covariance_pool2d,
+            {"centring matrix": isqrt_covariance},
         ),
         Task("SPPF 5x5", ((8, 256, 20, 20),), functional.sppf_pool2d, {"max_pool": chain}),
         Task(

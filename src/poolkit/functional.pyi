@@ -32,11 +32,26 @@ from poolkit.layers.pyramid import spatial_pyramid_pool2d as spatial_pyramid_poo
 from poolkit.layers.pyramid import spatial_pyramid_pool3d as spatial_pyramid_pool3d
 from poolkit.layers.regions import roi_align as roi_align
 from poolkit.layers.regions import roi_pool as roi_pool
+from poolkit.layers.retrieval import rmac_pool2d as rmac_pool2d
+from poolkit.layers.retrieval import spoc_pool1d as spoc_pool1d
+from poolkit.layers.retrieval import spoc_pool2d as spoc_pool2d
+from poolkit.layers.retrieval import spoc_pool3d as spoc_pool3d
+from poolkit.layers.second_order import bilinear_pool1d as bilinear_pool1d
+from poolkit.layers.second_order import bilinear_pool2d as bilinear_pool2d
+from poolkit.layers.second_order import bilinear_pool3d as bilinear_pool3d
+from poolkit.layers.second_order import covariance_pool1d as covariance_pool1d
+from poolkit.layers.second_order import covariance_pool2d as covariance_pool2d
+from poolkit.layers.second_order import covariance_pool3d as covariance_pool3d
+from poolkit.layers.second_order import isqrt_covariance_pool1d as isqrt_covariance_pool1d
+from poolkit.layers.second_order import isqrt_covariance_pool2d as isqrt_covariance_pool2d
+from poolkit.layers.second_order import isqrt_covariance_pool3d as isqrt_covariance_pool3d
+from poolkit.layers.segments import segment_pool as segment_pool
 from poolkit.layers.sppf import sppf_pool1d as sppf_pool1d
 from poolkit.layers.sppf import sppf_pool2d as sppf_pool2d
 from poolkit.layers.sppf import sppf_pool3d as sppf_pool3d
 from poolkit.layers.statistics import statistics_pool as statistics_pool
 from poolkit.layers.temporal import temporal_pool as temporal_pool
+from poolkit.layers.vlad import netvlad_pool as netvlad_pool
 
 def max_pool1d(input: Tensor, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, return_indices: bool = False) -> Tensor | tuple[Tensor, Tensor]: ...
 def max_pool2d(input: Tensor, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, return_indices: bool = False) -> Tensor | tuple[Tensor, Tensor]: ...

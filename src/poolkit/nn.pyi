@@ -47,11 +47,29 @@ from poolkit.layers.pyramid import SpatialPyramidPool2d as SpatialPyramidPool2d
 from poolkit.layers.pyramid import SpatialPyramidPool3d as SpatialPyramidPool3d
 from poolkit.layers.regions import RoIAlign as RoIAlign
 from poolkit.layers.regions import RoIPool as RoIPool
+from poolkit.layers.retrieval import RMACPool2d as RMACPool2d
+from poolkit.layers.retrieval import SPoCPool1d as SPoCPool1d
+from poolkit.layers.retrieval import SPoCPool2d as SPoCPool2d
+from poolkit.layers.retrieval import SPoCPool3d as SPoCPool3d
+from poolkit.layers.second_order import BilinearPool1d as BilinearPool1d
+from poolkit.layers.second_order import BilinearPool2d as BilinearPool2d
+from poolkit.layers.second_order import BilinearPool3d as BilinearPool3d
+from poolkit.layers.second_order import CovariancePool1d as CovariancePool1d
+from poolkit.layers.second_order import CovariancePool2d as CovariancePool2d
+from poolkit.layers.second_order import CovariancePool3d as CovariancePool3d
+from poolkit.layers.second_order import ISQRTCovariancePool1d as ISQRTCovariancePool1d
+from poolkit.layers.second_order import ISQRTCovariancePool2d as ISQRTCovariancePool2d
+from poolkit.layers.second_order import ISQRTCovariancePool3d as ISQRTCovariancePool3d
+from poolkit.layers.segments import SegmentPool as SegmentPool
 from poolkit.layers.sppf import SPPF1d as SPPF1d
 from poolkit.layers.sppf import SPPF2d as SPPF2d
 from poolkit.layers.sppf import SPPF3d as SPPF3d
 from poolkit.layers.statistics import StatisticsPool as StatisticsPool
 from poolkit.layers.temporal import TemporalPool as TemporalPool
+from poolkit.layers.vlad import NetVLADPool as NetVLADPool
+from poolkit.layers.vlad import NetVLADPool1d as NetVLADPool1d
+from poolkit.layers.vlad import NetVLADPool2d as NetVLADPool2d
+from poolkit.layers.vlad import NetVLADPool3d as NetVLADPool3d
 
 class Pool(torch.nn.Module):
     def __init__(self, method: str, *, rank: int | None = None, **arguments: Any) -> None: ...

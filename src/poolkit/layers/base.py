@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Mapping
 
@@ -69,6 +70,11 @@ def check_eps(eps: float) -> None:
         raise ArgumentError(f"eps must be a finite number > 0, but got {eps!r}")
 
 
+def check_flag(name: str, value: bool) -> None:
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be a bool, but got {value!r} ({type(value).__name__})")
+
+
 def wide_dtype(dtype: torch.dtype) -> torch.dtype:
     """The type to compute in: half precision is computed in float32, integers as they are."""
     return torch.promote_types(dtype, torch.float32) if dtype.is_floating_point else dtype
@@ -84,3 +90,20 @@ def memory_format(x: Tensor, rank: int) -> torch.memory_format:
     if ops._transformed() or not ops._channels_last(x, rank):
         return torch.contiguous_format
     return ops._last_format(rank)
+
+
+def unrounded(x: Tensor) -> contextlib.AbstractContextManager[None]:
+    """Where matrix products are computed in the type of their factors, autocast or not."""
+    kind = x.device.type
+    if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
+        return torch.autocast(kind, enabled=False)
+    return contextlib.nullcontext()
+
+
+def unit(x: Tensor, dim: int) -> Tensor:
+    """The vectors along a dimension, made 1 long; a vector of zeros stays one and has no gradient."""
+    largest = x.detach().abs().amax(dim, keepdim=True)
+    nothing = largest == 0
+    scaled = x / torch.where(nothing, 1, largest)  # whose squares neither overflow nor vanish
+    squares = scaled.square().sum(dim, keepdim=True)
+    return torch.where(nothing, 0, scaled / torch.where(nothing, 1, squares).sqrt())

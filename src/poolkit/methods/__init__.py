@@ -8,6 +8,7 @@ from poolkit.methods.attention import ATTENTION, GATED_ATTENTION, LATENT_ATTENTI
 from poolkit.methods.channels import CBAM, CHANNEL, CHANNEL_GROUP, SQUEEZE_EXCITATION
 from poolkit.methods.contents import DETAIL_PRESERVING, LEARNT_LOG_SUM_EXP, LEARNT_POWER, LOCAL_IMPORTANCE
 from poolkit.methods.corners import CENTER, CORNER
+from poolkit.methods.descriptors import NETVLAD, RMAC, SPOC
 from poolkit.methods.draws import STOCHASTIC
 from poolkit.methods.extrema import MAX, MIN
 from poolkit.methods.fractional import FRACTIONAL_MAX
@@ -35,6 +36,8 @@ from poolkit.methods.pyramids import IMAGE_POOLING, PYRAMID_POOLING, SPATIAL_PYR
 from poolkit.methods.ranks import MEDIAN, QUANTILE, TOP_K_MEAN
 from poolkit.methods.regions import PRROI_POOL, PS_ROI_ALIGN, PS_ROI_POOL, ROI_ALIGN, ROI_POOL
 from poolkit.methods.row import Paper, Row
+from poolkit.methods.second_order import BILINEAR, COVARIANCE, ISQRT_COVARIANCE
+from poolkit.methods.segments import SEGMENT
 from poolkit.methods.sequences import K_MAX, STATISTICS, TEMPORAL
 from poolkit.methods.softmax import LOG_SUM_EXP, SOFT
 from poolkit.methods.spreads import RANGE, STD, VAR
@@ -76,6 +79,7 @@ LAYERS: dict[str, Layer] = {
         K_MAX,
         MASKED_AVG,
         MASKED_MAX,
+        SEGMENT,
         ATTENTION,
         LATENT_ATTENTION,
         GATED_ATTENTION,
@@ -111,6 +115,12 @@ LAYERS: dict[str, Layer] = {
         PS_ROI_POOL,
         PS_ROI_ALIGN,
         PRROI_POOL,
+        NETVLAD,
+        SPOC,
+        RMAC,
+        BILINEAR,
+        COVARIANCE,
+        ISQRT_COVARIANCE,
     )
 }
 

@@ -98,6 +98,14 @@ AVG = Method(
     invalid=({"divisor_override": 0}, {"count_include_pad": "yes"}),
 )
 
+SPOC_PAPER = Paper(
+    authors="Babenko, Artem and Lempitsky, Victor",
+    title="Aggregating local deep features for image retrieval",
+    venue="ICCV",
+    year=2015,
+    arxiv="1510.07493",
+)
+
 SUM = Method(
     name="sum",
     class_name="Sum",
@@ -109,15 +117,7 @@ SUM = Method(
     steps=lambda params, named: (Step("sum"),),
     params=(DTYPE,),
     integers="int64",
-    papers=(
-        Paper(
-            authors="Babenko, Artem and Lempitsky, Victor",
-            title="Aggregating local deep features for image retrieval",
-            venue="ICCV",
-            year=2015,
-            arxiv="1510.07493",
-        ),
-    ),
+    papers=(SPOC_PAPER,),
     remark="as SPoC",
     see=("avg",),
 )

@@ -9,6 +9,7 @@ from typing import Literal
 #: Which field of a BibTeX entry the venue is.
 _FIELDS = {"article": "journal", "inproceedings": "booktitle", "book": "publisher", "misc": "howpublished"}
 _CONFERENCES = {
+    "ACCV": "Asian Conference on Computer Vision",
     "ACL": "Annual Meeting of the Association for Computational Linguistics",
     "AISTATS": "International Conference on Artificial Intelligence and Statistics",
     "CVPR": "IEEE Conference on Computer Vision and Pattern Recognition",
