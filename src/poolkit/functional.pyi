@@ -6,6 +6,9 @@ from torch import Tensor
 
 from poolkit.geometry import Padding, Size
 from poolkit.layers.attention import attention_pool as attention_pool
+from poolkit.layers.bags import isr_pool as isr_pool
+from poolkit.layers.bags import noisy_and_pool as noisy_and_pool
+from poolkit.layers.bags import noisy_or_pool as noisy_or_pool
 from poolkit.layers.channel import channel_pool as channel_pool
 from poolkit.layers.detail import detail_preserving_pool1d as detail_preserving_pool1d
 from poolkit.layers.detail import detail_preserving_pool2d as detail_preserving_pool2d
@@ -20,6 +23,9 @@ from poolkit.layers.pyramid import spatial_pyramid_pool2d as spatial_pyramid_poo
 from poolkit.layers.pyramid import spatial_pyramid_pool3d as spatial_pyramid_pool3d
 from poolkit.layers.regions import roi_align as roi_align
 from poolkit.layers.regions import roi_pool as roi_pool
+from poolkit.layers.self_weighted import auto_pool as auto_pool
+from poolkit.layers.self_weighted import linear_softmax_pool as linear_softmax_pool
+from poolkit.layers.splade import splade_pool as splade_pool
 from poolkit.layers.sppf import sppf_pool1d as sppf_pool1d
 from poolkit.layers.sppf import sppf_pool2d as sppf_pool2d
 from poolkit.layers.sppf import sppf_pool3d as sppf_pool3d

@@ -9,6 +9,9 @@ from poolkit.geometry import Padding, Size
 from poolkit.layers.attention import AttentionPool2d as AttentionPool2d
 from poolkit.layers.attention import GatedAttentionPool as GatedAttentionPool
 from poolkit.layers.attention import LatentAttentionPool as LatentAttentionPool
+from poolkit.layers.bags import ISRPool as ISRPool
+from poolkit.layers.bags import NoisyAndPool as NoisyAndPool
+from poolkit.layers.bags import NoisyOrPool as NoisyOrPool
 from poolkit.layers.channel import ChannelPool as ChannelPool
 from poolkit.layers.detail import DetailPreservingPool1d as DetailPreservingPool1d
 from poolkit.layers.detail import DetailPreservingPool2d as DetailPreservingPool2d
@@ -41,6 +44,9 @@ from poolkit.layers.pyramid import SpatialPyramidPool2d as SpatialPyramidPool2d
 from poolkit.layers.pyramid import SpatialPyramidPool3d as SpatialPyramidPool3d
 from poolkit.layers.regions import RoIAlign as RoIAlign
 from poolkit.layers.regions import RoIPool as RoIPool
+from poolkit.layers.self_weighted import AutoPool as AutoPool
+from poolkit.layers.self_weighted import LinearSoftmaxPool as LinearSoftmaxPool
+from poolkit.layers.splade import SpladePool as SpladePool
 from poolkit.layers.sppf import SPPF1d as SPPF1d
 from poolkit.layers.sppf import SPPF2d as SPPF2d
 from poolkit.layers.sppf import SPPF3d as SPPF3d

@@ -45,6 +45,18 @@ def check_map(name: str, input: Tensor, rank: int, channels: int | None = None) 
         )
 
 
+def check_number(argument: str, value: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{argument} must be a number, but got {value!r} ({type(value).__name__})")
+    if not math.isfinite(value):
+        raise ArgumentError(f"{argument} must be finite, but got {value!r}")
+
+
+def check_flag(argument: str, value: bool) -> None:
+    if not isinstance(value, bool):
+        raise TypeError(f"{argument} must be a bool, but got {value!r} ({type(value).__name__})")
+
+
 def check_eps(eps: float) -> None:
     if isinstance(eps, bool) or not isinstance(eps, int | float):
         raise TypeError(f"eps must be a number, but got {eps!r} ({type(eps).__name__})")

@@ -5,12 +5,13 @@ Sums and statistics have the type that they are computed in: float32 for half pr
 
 from __future__ import annotations
 
+import math
 from typing import Any, cast
 
 import torch
 from torch import Tensor
 
-from poolkit import ops, reference
+from poolkit import geometry, ops, reference
 from poolkit.layers import sequence_reference
 from poolkit.layers.steps import Sequences
 
@@ -130,6 +131,19 @@ def statistics(sequences: Sequences, unbiased: bool, eps: float) -> Tensor:
     if not _runs_kernel(x):
         return sequence_reference.statistics(sequences, unbiased, eps)
     return cast(Tensor, (_Statistics.apply if _wants_gradient(x) else _statistics)(x, valid, unbiased, eps))
+
+
+def mean_by_logits(sequences: Sequences, logits: Tensor) -> Tensor:
+    """The mean over the valid steps, weighted by the exponentials of logits (N, C, L), (N, C); 0 of none.
+
+    Padded steps must be finite; their logits may be anything.
+    """
+    x, valid, _ = sequences
+    if valid is not None:
+        logits = torch.where(valid[:, None], logits, -math.inf)
+    # Maps of one row: those may lie in memory with their channels last, as steps in layout (N, L, C) do.
+    windows = geometry.adaptive(2, (1, x.shape[2]), 1)
+    return ops.pool_by_logits(x.unsqueeze(2), logits.unsqueeze(2), windows)[..., 0, 0]
 
 
 def _register_fakes() -> None:

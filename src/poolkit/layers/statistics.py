@@ -6,13 +6,12 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from poolkit.layers import sequence_ops
-from poolkit.layers.base import Layer, check_eps
+from poolkit.layers.base import Layer, check_eps, check_flag
 from poolkit.layers.steps import Lengths, check_layout, read
 
 
 def _check(unbiased: bool, eps: float) -> None:
-    if not isinstance(unbiased, bool):
-        raise TypeError(f"unbiased must be a bool, but got {unbiased!r} ({type(unbiased).__name__})")
+    check_flag("unbiased", unbiased)
     check_eps(eps)
 
 

@@ -8,6 +8,7 @@ from poolkit.methods.channels import CBAM, CHANNEL, SQUEEZE_EXCITATION
 from poolkit.methods.contents import DETAIL_PRESERVING, LEARNT_POWER, LOCAL_IMPORTANCE
 from poolkit.methods.draws import STOCHASTIC
 from poolkit.methods.extrema import MAX, MIN
+from poolkit.methods.instances import AUTO, ISR, LINEAR_SOFTMAX, NOISY_AND, NOISY_OR
 from poolkit.methods.layer import Layer, Sample
 from poolkit.methods.means import AVG, SUM
 from poolkit.methods.method import (
@@ -27,7 +28,7 @@ from poolkit.methods.pyramids import SPATIAL_PYRAMID, SPPF
 from poolkit.methods.ranks import MEDIAN, QUANTILE, TOP_K_MEAN
 from poolkit.methods.regions import ROI_ALIGN, ROI_POOL
 from poolkit.methods.row import Paper, Row
-from poolkit.methods.sequences import K_MAX, STATISTICS, TEMPORAL
+from poolkit.methods.sequences import K_MAX, SPLADE, STATISTICS, TEMPORAL
 from poolkit.methods.softmax import SOFT
 
 METHODS: dict[str, Method] = {
@@ -44,7 +45,13 @@ LAYERS: dict[str, Layer] = {
     for layer in (
         TEMPORAL,
         STATISTICS,
+        SPLADE,
         K_MAX,
+        AUTO,
+        LINEAR_SOFTMAX,
+        NOISY_OR,
+        NOISY_AND,
+        ISR,
         ATTENTION,
         LATENT_ATTENTION,
         GATED_ATTENTION,

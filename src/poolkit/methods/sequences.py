@@ -131,3 +131,51 @@ K_MAX = Layer(
     integers=True,
     see=("top_k_mean", "max", "temporal"),
 )
+
+SPLADE = Layer(
+    name="splade",
+    title="SPLADE pooling",
+    formula="y = max or sum of log(1 + relu(x)) over the valid tokens",
+    summary="A sparse vector over the vocabulary from the logits of a text's tokens, for retrieval with an inverted "
+    "index.",
+    file="splade",
+    native=True,
+    functions=("splade_pool",),
+    modules=("SpladePool",),
+    papers=(
+        Paper(
+            authors="Formal, Thibault and Piwowarski, Benjamin and Clinchant, Stéphane",
+            title="SPLADE: sparse lexical and expansion model for first stage ranking",
+            venue="SIGIR",
+            year=2021,
+            arxiv="2107.05720",
+        ),
+        Paper(
+            kind="misc",
+            authors="Formal, Thibault and Lassance, Carlos and Piwowarski, Benjamin and Clinchant, Stéphane",
+            title="SPLADE v2: sparse lexical and expansion model for information retrieval",
+            year=2021,
+            arxiv="2109.10086",
+        ),
+        Paper(
+            authors="Shen, Xinjie and Geng, Zhichao and Yang, Yang",
+            title="Exploring l0 sparsification for inference-free sparse retrievers",
+            venue="SIGIR",
+            year=2025,
+            arxiv="2504.14839",
+        ),
+    ),
+    remark="the first for the sum, the second for the maximum, the third for the logarithm taken twice",
+    samples=(
+        Sample("SpladePool", {}, (_FIRST,), (2, 3)),
+        Sample("SpladePool", {"kind": "sum"}, (_FIRST,), (2, 3), _LENGTHS),
+        Sample("SpladePool", {"activation": "log1p_relu", "layout": "batch_first"}, (_LAST,), (2, 3), _MASK),
+        Sample("SpladePool", {"kind": "sum", "activation": "log1p_relu"}, (_FIRST,), (2, 3), _MASK),
+    ),
+    invalid=(
+        ("SpladePool", {"kind": "mean"}, "kind"),
+        ("SpladePool", {"activation": "softplus"}, "activation"),
+        ("SpladePool", {"layout": "NCL"}, "layout"),
+    ),
+    see=("temporal", "max"),
+)
