@@ -6,6 +6,7 @@ from torch import Tensor
 
 from poolkit.geometry import Padding, Size
 from poolkit.layers.attention import attention_pool as attention_pool
+from poolkit.layers.attentive_statistics import attentive_statistics_pool as attentive_statistics_pool
 from poolkit.layers.bags import isr_pool as isr_pool
 from poolkit.layers.bags import noisy_and_pool as noisy_and_pool
 from poolkit.layers.bags import noisy_or_pool as noisy_or_pool

@@ -6,9 +6,11 @@ import torch
 from torch import Tensor
 
 from poolkit.geometry import Padding, Size
+from poolkit.layers.attention import AdditiveAttentionPool as AdditiveAttentionPool
 from poolkit.layers.attention import AttentionPool2d as AttentionPool2d
 from poolkit.layers.attention import GatedAttentionPool as GatedAttentionPool
 from poolkit.layers.attention import LatentAttentionPool as LatentAttentionPool
+from poolkit.layers.attentive_statistics import AttentiveStatisticsPool as AttentiveStatisticsPool
 from poolkit.layers.bags import ISRPool as ISRPool
 from poolkit.layers.bags import NoisyAndPool as NoisyAndPool
 from poolkit.layers.bags import NoisyOrPool as NoisyOrPool

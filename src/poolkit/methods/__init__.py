@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from poolkit.errors import ArgumentError, nearest
-from poolkit.methods.attention import ATTENTION, GATED_ATTENTION, LATENT_ATTENTION
+from poolkit.methods.attention import ADDITIVE_ATTENTION, ATTENTION, GATED_ATTENTION, LATENT_ATTENTION
 from poolkit.methods.channels import CBAM, CHANNEL, SQUEEZE_EXCITATION
 from poolkit.methods.contents import DETAIL_PRESERVING, LEARNT_POWER, LOCAL_IMPORTANCE
 from poolkit.methods.draws import STOCHASTIC
@@ -28,7 +28,7 @@ from poolkit.methods.pyramids import SPATIAL_PYRAMID, SPPF
 from poolkit.methods.ranks import MEDIAN, QUANTILE, TOP_K_MEAN
 from poolkit.methods.regions import ROI_ALIGN, ROI_POOL
 from poolkit.methods.row import Paper, Row
-from poolkit.methods.sequences import K_MAX, SPLADE, STATISTICS, TEMPORAL
+from poolkit.methods.sequences import ATTENTIVE_STATISTICS, K_MAX, SPLADE, STATISTICS, TEMPORAL
 from poolkit.methods.softmax import SOFT
 
 METHODS: dict[str, Method] = {
@@ -45,6 +45,7 @@ LAYERS: dict[str, Layer] = {
     for layer in (
         TEMPORAL,
         STATISTICS,
+        ATTENTIVE_STATISTICS,
         SPLADE,
         K_MAX,
         AUTO,
@@ -54,6 +55,7 @@ LAYERS: dict[str, Layer] = {
         ISR,
         ATTENTION,
         LATENT_ATTENTION,
+        ADDITIVE_ATTENTION,
         GATED_ATTENTION,
         LOCAL_IMPORTANCE,
         DETAIL_PRESERVING,

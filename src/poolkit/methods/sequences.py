@@ -132,6 +132,62 @@ K_MAX = Layer(
     see=("top_k_mean", "max", "temporal"),
 )
 
+ATTENTIVE_STATISTICS = Layer(
+    name="attentive_statistics",
+    title="Attentive statistics pooling",
+    formula="y = [m, sqrt(max(sum of w (x - m)^2, eps))], m = sum of w x, w = softmax of learnt scores of the steps",
+    summary="Mean and standard deviation of every channel over time, under weights that a small network gives the "
+    "steps, of each channel or of all.",
+    file="attentive_statistics",
+    native=True,
+    functions=("attentive_statistics_pool",),
+    modules=("AttentiveStatisticsPool",),
+    papers=(
+        Paper(
+            authors="Okabe, Koji and Koshinaka, Takafumi and Shinoda, Koichi",
+            title="Attentive statistics pooling for deep speaker embedding",
+            venue="Interspeech",
+            year=2018,
+            arxiv="1803.10963",
+        ),
+        Paper(
+            authors="Desplanques, Brecht and Thienpondt, Jenthe and Demuynck, Kris",
+            title="ECAPA-TDNN: emphasized channel attention, propagation and aggregation in TDNN based speaker "
+            "verification",
+            venue="Interspeech",
+            year=2020,
+            arxiv="2005.07143",
+        ),
+    ),
+    remark="the second for weights of each channel and the global context",
+    samples=(
+        Sample("AttentiveStatisticsPool", {"channels": 3, "hidden_channels": 4}, (_FIRST,), (2, 6)),
+        Sample(
+            "AttentiveStatisticsPool",
+            {"channels": 3, "hidden_channels": 2, "per_channel": False, "global_context": False},
+            (_FIRST,),
+            (2, 6),
+            _LENGTHS,
+        ),
+        Sample(
+            "AttentiveStatisticsPool",
+            {"channels": 3, "hidden_channels": 2, "eps": 1e-3, "layout": "batch_first"},
+            (_LAST,),
+            (2, 6),
+            _MASK,
+        ),
+    ),
+    invalid=(
+        ("AttentiveStatisticsPool", {"channels": 0}, "channels"),
+        ("AttentiveStatisticsPool", {"channels": 3, "hidden_channels": 1.5}, "hidden_channels"),
+        ("AttentiveStatisticsPool", {"channels": 3, "per_channel": 1}, "per_channel"),
+        ("AttentiveStatisticsPool", {"channels": 3, "global_context": None}, "global_context"),
+        ("AttentiveStatisticsPool", {"channels": 3, "eps": 0.0}, "eps"),
+        ("AttentiveStatisticsPool", {"channels": 3, "layout": "NCL"}, "layout"),
+    ),
+    see=("statistics", "additive_attention"),
+)
+
 SPLADE = Layer(
     name="splade",
     title="SPLADE pooling",
