@@ -152,10 +152,12 @@ def test_what_is_listed_of_methods_is_what_they_take(listed: dict[str, dict[str,
 
 def test_what_is_listed_of_layers(listed: dict[str, dict[str, Any]]) -> None:
     assert [name for name, entry in listed.items() if entry["learnable"] or entry["training_differs"]] == [
-        *("mixed", "stochastic", "attention", "latent_attention", "gated_attention", "local_importance"),
-        *("detail_preserving", "learnt_power", "squeeze_excitation", "cbam", "sppf"),
+        *("mixed", "stochastic", "attentive_statistics", "auto", "noisy_and", "attention", "latent_attention"),
+        *("additive_attention", "gated_attention", "local_importance", "detail_preserving", "learnt_power"),
+        *("squeeze_excitation", "cbam", "sppf"),
     ]
     assert listed["learnt_power"]["learnable"] == ["log_norm_type"]
+    assert listed["auto"]["learnable"] == ["alpha"]
     assert listed["detail_preserving"]["learnable"] == ["alpha", "lam", "guide"]
     assert {"name": "num_heads", "required": False, "default": 8} in listed["latent_attention"]["parameters"]
     assert {"name": "**arguments", "required": False, "default": None} in listed["spatial_pyramid"]["parameters"]

@@ -24,7 +24,7 @@ def list_all(as_json: Annotated[bool, JSON] = False) -> None:
         typer.echo(json.dumps([entry.plain() for entry in entries], indent=2))
         return
     table = Table(box=SIMPLE_HEAD, pad_edge=False, leading=1, caption="kernel: a native one computes it on CPU")
-    columns = {"name": 18, "method": 26, "ranks": 5, "parameters": 32, "learns": 21, "train\n≠ eval": 6, "forms": 9}
+    columns = {"name": 20, "method": 26, "ranks": 5, "parameters": 32, "learns": 21, "train\n≠ eval": 6, "forms": 9}
     for column, width in (columns | {"kernel": 6}).items():
         table.add_column(column, max_width=width, overflow="fold")
     for entry in entries:

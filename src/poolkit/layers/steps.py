@@ -93,7 +93,7 @@ def read(
     _, order = (LAYOUTS if batched else _SINGLE)[layout]
     values = input.permute(order) if input.dim() in (2, 3) else input
     good = input.dim() in (2, 3) and 0 not in values.shape[-2:]
-    if not good or channels not in (None, values.shape[-2]):
+    if not good or (channels is not None and channels != values.shape[-2]):
         allowed = f"({LAYOUTS[layout][0]}) or ({_SINGLE[layout][0]})"
         allowed = allowed if channels is None else allowed.replace("C", str(channels))
         raise ArgumentError(
@@ -115,7 +115,7 @@ def for_channels(name: str, argument: str, value: Tensor | float, sequences: Seq
     values = sequences.values
     channels = values.shape[1]
     numbers = torch.as_tensor(value, device=values.device).to(wide_dtype(values.dtype))
-    if tuple(numbers.shape) not in ((), (1,), (channels,)):
+    if numbers.dim() > 1 or (numbers.numel() != 1 and numbers.numel() != channels):
         raise ArgumentError(
             f"{name}(): {argument} must be one number or have the shape {[channels]}, one for each channel, "
             f"but got {list(numbers.shape)}"
