@@ -215,6 +215,34 @@ def maxima_by_scatter(x: Tensor) -> Tensor:
     return x.new_zeros(len(LENGTHS), x.shape[1]).scatter_reduce(0, index, x, "amax", include_self=False)
 
 
+def softmax_over_time(logits: Tensor, dim: int) -> Tensor:
+    return logits.masked_fill(~valid(logits, dim), -math.inf).softmax(dim)
+
+
+def auto_pool(x: Tensor, alpha: Tensor) -> Tensor:
+    return (softmax_over_time(alpha * x, 1) * x).sum(1)
+
+
+def attentive_statistics(x: Tensor, scores: Tensor) -> Tensor:
+    weights = softmax_over_time(scores, 2)
+    mean = (weights * x).sum(2)
+    variance = (weights * (x - mean[..., None]).square()).sum(2)
+    return torch.cat((mean, variance.clamp(min=1e-7).sqrt()), 1)
+
+
+def linear_softmax(x: Tensor) -> Tensor:
+    p = x.sigmoid() * valid(x, 1)
+    return p.square().sum(1) / p.sum(1)
+
+
+def noisy_or(x: Tensor) -> Tensor:
+    return 1 - (1 - (x - 5).sigmoid() * valid(x, 1)).prod(1)
+
+
+def splade(x: Tensor) -> Tensor:
+    return (x.relu().log1p() * valid(x, 1)).max(1).values
+
+
 def k_max(x: Tensor) -> Tensor:
     order = x.topk(8, -1).indices.sort(-1).values
     return x.gather(-1, order)
@@ -430,6 +458,7 @@ def tasks() -> list[Task]:
             (MAP,),
             lambda x: pool_masked("max", x),
             {"mask, max_pool": masked_largest},
+        ),
         Task(
             "segment mean",
             (PACKED,),
@@ -455,6 +484,36 @@ def tasks() -> list[Task]:
             ((8, 256, 14, 14),),
             functional.isqrt_covariance_pool2d,
             {"centring matrix": isqrt_covariance},
+        ),
+        Task(
+            "auto-pool, lengths",
+            (SEQUENCE, SEQUENCE[2:]),
+            lambda x, alpha: functional.auto_pool(x, alpha, LENGTHS, layout="batch_first"),
+            {"softmax": auto_pool},
+        ),
+        Task(
+            "linear softmax, lengths",
+            (SEQUENCE,),
+            lambda x: functional.linear_softmax_pool(x.sigmoid(), LENGTHS, layout="batch_first"),
+            {"mask": linear_softmax},
+        ),
+        Task(
+            "noisy-or of logits, lengths",
+            (SEQUENCE,),
+            lambda x: functional.noisy_or_pool(x - 5, LENGTHS, logits=True, layout="batch_first"),
+            {"prod": noisy_or},
+        ),
+        Task(
+            "attentive statistics, lengths",
+            ((64, 512, 256), (64, 512, 256)),
+            lambda x, scores: functional.attentive_statistics_pool(x, scores, LENGTHS),
+            {"softmax": attentive_statistics},
+        ),
+        Task(
+            "SPLADE, lengths",
+            ((64, 256, 3052),),
+            lambda x: functional.splade_pool(x, "max", LENGTHS, layout="batch_first"),
+            {"log1p, max": splade},
         ),
         Task("SPPF 5x5", ((8, 256, 20, 20),), functional.sppf_pool2d, {"max_pool": chain}),
         Task(

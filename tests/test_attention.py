@@ -131,8 +131,8 @@ def test_refusals() -> None:
         functional.attention_pool(x, x, x, 1, torch.ones(5, 2, dtype=torch.bool))
     with pytest.raises(ArgumentError, match=r"input must be \(N, 3, H, W\) or \(3, H, W\).*\[2, 4, 2, 2\]"):
         nn.AttentionPool2d(3, 2, 1)(torch.zeros(2, 4, 2, 2))
-    for module in (nn.LatentAttentionPool(3, 1), nn.GatedAttentionPool(3)):
-        with pytest.raises(ArgumentError, match=r"input must be \(N, L, 3\) or \(L, 3\).*\[2, 5, 4\]"):
+    for module in (nn.LatentAttentionPool(3, 1), nn.AdditiveAttentionPool(3), nn.GatedAttentionPool(3)):
+        with pytest.raises(ArgumentError, match=r"input .*must be \(N, L, 3\) or \(L, 3\).*\[2, 5, 4\]"):
             module(x)
         with pytest.raises(TypeError, match="mask must be a bool tensor"):
             module(x[..., :3], torch.ones(2, 5))
@@ -288,17 +288,21 @@ def test_latent_state_has_the_names_of_timm() -> None:
     assert state["mlp.fc1.weight"].shape == (16, 4)
 
 
-# ---------------------------------------------------------------------------------------- gated attention
+# ------------------------------------------------------------------------------------- additive attention
 
 
 @pytest.mark.parametrize("mask", [None, MASK], ids=["all", "mask"])
 @pytest.mark.parametrize("heads", [1, 2])
-def test_gated_attention(heads: int, mask: torch.Tensor | None) -> None:
+@pytest.mark.parametrize("gated", [False, True])
+def test_additive_attention(gated: bool, heads: int, mask: torch.Tensor | None) -> None:
     torch.manual_seed(0)
-    pool = nn.GatedAttentionPool(4, 3, heads).double()
+    pool = (nn.GatedAttentionPool if gated else nn.AdditiveAttentionPool)(4, 3, heads).double()
     x = numbers(3, 5, 4)
     bag = x.numpy()
-    scores = linear(np.tanh(linear(bag, pool.content)) / (1 + np.exp(-linear(bag, pool.gate))), pool.score)
+    hidden = np.tanh(linear(bag, pool.content))
+    if isinstance(pool, nn.GatedAttentionPool):
+        hidden = hidden / (1 + np.exp(-linear(bag, pool.gate)))
+    scores = linear(hidden, pool.score)
     expected, weights = np.zeros((3, heads * 4)), np.zeros((3, heads, 5))
     for n in range(3):
         tokens = [t for t in range(5) if mask is None or mask[n, t]]
@@ -313,7 +317,9 @@ def test_gated_attention(heads: int, mask: torch.Tensor | None) -> None:
 
 
 @pytest.mark.parametrize(
-    "pool", [nn.LatentAttentionPool(4, 2), nn.GatedAttentionPool(4, 3)], ids=lambda p: type(p).__name__
+    "pool",
+    [nn.LatentAttentionPool(4, 2), nn.AdditiveAttentionPool(4, 3), nn.GatedAttentionPool(4, 3)],
+    ids=lambda p: type(p).__name__,
 )
 def test_masked_tokens_of_modules_leave_no_trace(pool: torch.nn.Module) -> None:
     """Nor in the gradients of the weights; a set of nothing gives 0."""
@@ -334,3 +340,32 @@ def test_masked_tokens_of_modules_leave_no_trace(pool: torch.nn.Module) -> None:
             torch.testing.assert_close(actual, expected)
     single = pool(clean[0][MASK[0]])
     torch.testing.assert_close(single, pool(clean, MASK)[0])
+
+
+def test_an_open_gate_changes_nothing() -> None:
+    """The gated pooling is the plain one, its hidden units halved, where the gate stands at a half."""
+    plain, gated = nn.AdditiveAttentionPool(4, 3), nn.GatedAttentionPool(4, 3)
+    gated.load_state_dict(plain.state_dict(), strict=False)
+    with torch.no_grad():
+        gated.gate.weight.zero_()
+        gated.gate.bias.zero_()
+        gated.score.weight *= 2
+    x = torch.randn(2, 5, 4)
+    torch.testing.assert_close(gated(x), plain(x))
+    assert set(plain.state_dict()) == {f"{name}.{kind}" for name in ("content", "score") for kind in ("weight", "bias")}
+
+
+@pytest.mark.parametrize("pool", [nn.AdditiveAttentionPool(4, 3, 2), nn.GatedAttentionPool(4, 3, 2)])
+def test_layouts_lengths_and_packed_sequences(pool: nn.AdditiveAttentionPool) -> None:
+    x, lengths = torch.randn(3, 5, 4), [2, 5, 1]
+    mask = torch.arange(5) < torch.tensor(lengths)[:, None]
+    expected, weights = pool(x, mask, return_weights=True)
+    for layout, order in (("channels_first", (0, 2, 1)), ("time_first", (1, 0, 2))):
+        other = type(pool)(4, 3, 2, layout=layout)
+        other.load_state_dict(pool.state_dict())
+        y, told = other(x.permute(order), lengths=lengths, return_weights=True)
+        torch.testing.assert_close(y, expected)
+        torch.testing.assert_close(told, weights)
+    packed = torch.nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+    torch.testing.assert_close(pool(packed), expected)
+    torch.testing.assert_close(pool(x[0], lengths=2), expected[0])

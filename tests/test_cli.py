@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from commands import refused, run
-from test_every_layer import build, given_to, inputs_of
+from test_every_layer import build, given_to, inputs_of, normalises
 from torch._library.custom_ops import OPDEFS
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -155,9 +155,10 @@ def test_what_is_listed_of_layers(listed: dict[str, dict[str, Any]]) -> None:
         modules = [build(sample) for sample in layer.samples]
         learnt = {name for module in modules for name, _ in module.named_parameters()}
         assert bool(listed[name]["learnable"]) == bool(learnt)
-        normalised = any(isinstance(part, torch.nn.modules.batchnorm._BatchNorm) for m in modules for part in m.modules())
-        assert listed[name]["training_differs"] == (normalised or name == "fractional_max")
+        differs = name == "fractional_max" or any(normalises(module) for module in modules)
+        assert listed[name]["training_differs"] == differs
     assert listed["learnt_power"]["learnable"] == ["log_norm_type"]
+    assert listed["auto"]["learnable"] == ["alpha"]
     assert listed["detail_preserving"]["learnable"] == ["alpha", "lam", "guide"]
     assert {"name": "num_heads", "required": False, "default": 8} in listed["latent_attention"]["parameters"]
     assert {"name": "**arguments", "required": False, "default": None} in listed["spatial_pyramid"]["parameters"]

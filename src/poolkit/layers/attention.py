@@ -8,11 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torch.nn.utils.rnn import PackedSequence
 
 from poolkit import functional, geometry, ops
 from poolkit.errors import ArgumentError
 from poolkit.layers.base import Layer, check_eps, check_floating, check_map, wide
-from poolkit.layers.steps import read_valid
+from poolkit.layers.steps import Lengths, check_layout, read, read_valid
 
 
 def _check_heads(channels: int, num_heads: int) -> None:
@@ -277,27 +278,29 @@ class LatentAttentionPool(Layer):
         return x if batched else x[0]
 
 
-class GatedAttentionPool(Layer):
-    """The mean of a bag of instances, weighted by a small gated network: pooling for multiple-instance learning.
+class AdditiveAttentionPool(Layer):
+    """The mean of a bag of instances, weighted by a small network, w tanh(V h + b) + c: additive attention pooling.
 
     Args:
         in_channels: C, the features of an instance.
         hidden_channels: of the network that scores an instance.
         num_heads: how many weightings are learnt; their means stand side by side.
+        layout: 'channels_first' (N, C, L), 'batch_first' (N, L, C) or 'time_first' (L, N, C).
 
-    forward takes a bag (N, K, C) or (K, C) of any number of instances with a mask (N, K) or (K,), True at the
-    instances that count, and gives (N, num_heads * C), or also the weights (N, num_heads, K) with
-    `return_weights=True`. Masked instances may hold anything and weigh 0; a bag without an instance that counts
-    gives 0 and has no gradient.
+    forward takes a bag of any number of instances, with or without a batch, or a PackedSequence; a mask or lengths, as
+    :func:`poolkit.functional.temporal_pool` takes them, say which instances count. It gives (N, num_heads * C), or also
+    the weights (N, num_heads, L) with `return_weights=True`. Masked instances may hold anything and weigh 0; a bag
+    without an instance that counts gives 0 and has no gradient.
     """
 
-    _shown = ("in_channels", "hidden_channels", "num_heads")
+    _shown = ("in_channels", "hidden_channels", "num_heads", "layout")
 
     def __init__(
         self,
         in_channels: int,
         hidden_channels: int = 128,
         num_heads: int = 1,
+        layout: str = "batch_first",
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -305,26 +308,60 @@ class GatedAttentionPool(Layer):
         self.in_channels = geometry.integer("in_channels", in_channels, positive=True)
         self.hidden_channels = geometry.integer("hidden_channels", hidden_channels, positive=True)
         self.num_heads = geometry.integer("num_heads", num_heads, positive=True)
+        check_layout(layout)
+        self.layout = layout
         self.content = torch.nn.Linear(in_channels, hidden_channels, device=device, dtype=dtype)
-        self.gate = torch.nn.Linear(in_channels, hidden_channels, device=device, dtype=dtype)
         self.score = torch.nn.Linear(hidden_channels, num_heads, device=device, dtype=dtype)
 
+    def _hidden(self, bag: Tensor) -> Tensor:
+        return self.content(bag).tanh()
+
     def forward(
-        self, input: Tensor, mask: Tensor | None = None, return_weights: bool = False
+        self,
+        input: Tensor | PackedSequence,
+        mask: Tensor | None = None,
+        lengths: Lengths | None = None,
+        return_weights: bool = False,
     ) -> Tensor | tuple[Tensor, Tensor]:
-        name = "GatedAttentionPool"
-        _check_tokens(name, input, self.in_channels)
-        batched = input.dim() == 3
-        if not batched:
-            input, mask = input[None], mask[None] if isinstance(mask, Tensor) else mask
-        valid = read_valid(name, None, mask, input.shape[0], input.shape[1], input.device)
-        bag = input if valid is None else input.masked_fill(~valid[..., None], 0)
-        scores = wide(self.score(self.content(bag).tanh() * self.gate(bag).sigmoid())).transpose(1, 2)
-        seen = _openly(valid)
+        sequences = read(type(self).__name__, input, lengths, mask, self.layout, channels=self.in_channels)
+        bag = sequences.filled(0).transpose(1, 2)
+        scores = wide(self.score(self._hidden(bag))).transpose(1, 2)
+        seen = _openly(sequences.valid)
         if seen is not None:
             scores = scores.masked_fill(~seen[:, None], -torch.inf)
-        weights = _without_empty(scores.softmax(2), valid)
-        result = torch.matmul(weights, wide(bag)).flatten(1).to(input.dtype)
-        if not batched:
-            result, weights = result[0], weights[0]
-        return (result, weights.to(input.dtype)) if return_weights else result
+        weights = _without_empty(scores.softmax(2), sequences.valid)
+        result = sequences.unbatch(torch.matmul(weights, wide(bag)).flatten(1).to(bag.dtype))
+        return (result, sequences.unbatch(weights.to(bag.dtype))) if return_weights else result
+
+
+class GatedAttentionPool(AdditiveAttentionPool):
+    """:class:`poolkit.nn.AdditiveAttentionPool` whose scores pass a gate, w (tanh(V h + b) * sigmoid(U h + d)) + c.
+
+    Pooling for multiple-instance learning: the tanh tells instances apart, the sigmoid lets the network ignore them.
+
+    Args:
+        in_channels: C, the features of an instance.
+        hidden_channels: of the network that scores an instance.
+        num_heads: how many weightings are learnt; their means stand side by side.
+        layout: 'channels_first' (N, C, L), 'batch_first' (N, L, C) or 'time_first' (L, N, C).
+
+    forward takes a bag of any number of instances, with or without a batch, or a PackedSequence; a mask or lengths, as
+    :func:`poolkit.functional.temporal_pool` takes them, say which instances count. It gives (N, num_heads * C), or also
+    the weights (N, num_heads, L) with `return_weights=True`. Masked instances may hold anything and weigh 0; a bag
+    without an instance that counts gives 0 and has no gradient.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        hidden_channels: int = 128,
+        num_heads: int = 1,
+        layout: str = "batch_first",
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(in_channels, hidden_channels, num_heads, layout, device, dtype)
+        self.gate = torch.nn.Linear(in_channels, hidden_channels, device=device, dtype=dtype)
+
+    def _hidden(self, bag: Tensor) -> Tensor:
+        return super()._hidden(bag) * self.gate(bag).sigmoid()

@@ -58,9 +58,16 @@ def check_map_shape(name: str, input: Tensor, rank: int, channels: int | None = 
         )
 
 
-def check_flag(name: str, value: object) -> None:
+def check_number(argument: str, value: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{argument} must be a number, but got {value!r} ({type(value).__name__})")
+    if not math.isfinite(value):
+        raise ArgumentError(f"{argument} must be finite, but got {value!r}")
+
+
+def check_flag(argument: str, value: object) -> None:
     if not isinstance(value, bool):
-        raise TypeError(f"{name} must be a bool, but got {value!r} ({type(value).__name__})")
+        raise TypeError(f"{argument} must be a bool, but got {value!r} ({type(value).__name__})")
 
 
 def check_eps(eps: float) -> None:
@@ -68,11 +75,6 @@ def check_eps(eps: float) -> None:
         raise TypeError(f"eps must be a number, but got {eps!r} ({type(eps).__name__})")
     if not (eps > 0 and math.isfinite(eps)):
         raise ArgumentError(f"eps must be a finite number > 0, but got {eps!r}")
-
-
-def check_flag(name: str, value: bool) -> None:
-    if not isinstance(value, bool):
-        raise TypeError(f"{name} must be a bool, but got {value!r} ({type(value).__name__})")
 
 
 def wide_dtype(dtype: torch.dtype) -> torch.dtype:

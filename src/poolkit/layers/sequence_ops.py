@@ -5,12 +5,13 @@ Sums and statistics have the type that they are computed in: float32 for half pr
 
 from __future__ import annotations
 
+import math
 from typing import Any, cast
 
 import torch
 from torch import Tensor
 
-from poolkit import ops, reference
+from poolkit import geometry, ops, reference
 from poolkit.layers import sequence_reference
 from poolkit.layers.steps import Sequences
 
@@ -163,6 +164,19 @@ def largest(x: Tensor, k: int, lengths: Tensor, counts: Tensor, by_value: bool) 
         return sequence_reference.largest(x, k, lengths, counts, by_value)
     run = _Largest.apply if _wants_gradient(x) else _largest
     return cast(Tensor, run(x, lengths, counts, k, by_value))
+
+
+def mean_by_logits(sequences: Sequences, logits: Tensor) -> Tensor:
+    """The mean over the valid steps, weighted by the exponentials of logits (N, C, L), (N, C); 0 of none.
+
+    Padded steps must be finite; their logits may be anything.
+    """
+    x, valid, _ = sequences
+    if valid is not None:
+        logits = torch.where(valid[:, None], logits, -math.inf)
+    # Maps of one row: those may lie in memory with their channels last, as steps in layout (N, L, C) do.
+    windows = geometry.adaptive(2, (1, x.shape[2]), 1)
+    return ops.pool_by_logits(x.unsqueeze(2), logits.unsqueeze(2), windows)[..., 0, 0]
 
 
 def _register_fakes() -> None:

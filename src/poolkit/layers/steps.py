@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from poolkit import geometry
 from poolkit.errors import ArgumentError
-from poolkit.layers.base import check_floating
+from poolkit.layers.base import check_floating, wide_dtype
 
 #: The dimensions of a batch, and the order that makes them (N, C, L).
 LAYOUTS = {
@@ -73,29 +73,54 @@ def check_layout(layout: str) -> None:
 
 
 def read(
-    name: str, input: Tensor | PackedSequence, lengths: Lengths | None, mask: Tensor | None, layout: str
+    name: str,
+    input: Tensor | PackedSequence,
+    lengths: Lengths | None,
+    mask: Tensor | None,
+    layout: str,
+    argument: str = "input",
+    channels: int | None = None,
 ) -> Sequences:
-    """The sequences of a call, checked."""
+    """The sequences of a call, checked; of that many channels if they are given."""
     check_layout(layout)
     if isinstance(input, PackedSequence):
         if lengths is not None or mask is not None:
             raise ArgumentError(f"{name}(): a PackedSequence has its own lengths: lengths and mask must be None")
         input, lengths = pad_packed_sequence(input, batch_first=True)
         layout = "batch_first"
-    check_floating(name, input=input)
+    check_floating(name, **{argument: input})
     batched = input.dim() == 3
     _, order = (LAYOUTS if batched else _SINGLE)[layout]
     values = input.permute(order) if input.dim() in (2, 3) else input
-    if input.dim() not in (2, 3) or 0 in values.shape[-2:]:
+    good = input.dim() in (2, 3) and 0 not in values.shape[-2:]
+    if not good or (channels is not None and channels != values.shape[-2]):
         allowed = f"({LAYOUTS[layout][0]}) or ({_SINGLE[layout][0]})"
+        allowed = allowed if channels is None else allowed.replace("C", str(channels))
         raise ArgumentError(
-            f"{name}(): input in layout {layout!r} must be {allowed} with at least one channel and step, "
+            f"{name}(): {argument} in layout {layout!r} must be {allowed} with at least one channel and step, "
             f"but got {list(input.shape)}"
         )
     if not batched:
         values = values[None]
         lengths, mask = with_batch(name, lengths, mask)
     return Sequences(values, read_valid(name, lengths, mask, values.shape[0], values.shape[2], values.device), batched)
+
+
+def for_channels(name: str, argument: str, value: Tensor | float, sequences: Sequences) -> Tensor:
+    """A number, or one for each channel, in the type to compute in; (C,), (1,) or ()."""
+    if isinstance(value, Tensor):
+        check_floating(name, **{argument: value})
+    elif isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{name}(): {argument} must be a number or a tensor, but got {value!r}")
+    values = sequences.values
+    channels = values.shape[1]
+    numbers = torch.as_tensor(value, device=values.device).to(wide_dtype(values.dtype))
+    if numbers.dim() > 1 or (numbers.numel() != 1 and numbers.numel() != channels):
+        raise ArgumentError(
+            f"{name}(): {argument} must be one number or have the shape {[channels]}, one for each channel, "
+            f"but got {list(numbers.shape)}"
+        )
+    return numbers
 
 
 def with_batch(name: str, lengths: Lengths | None, mask: Tensor | None) -> tuple[Lengths | None, Tensor | None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from poolkit.errors import ArgumentError, nearest
 from poolkit.methods.antialiasing import BLUR, MAX_BLUR
-from poolkit.methods.attention import ATTENTION, GATED_ATTENTION, LATENT_ATTENTION
+from poolkit.methods.attention import ADDITIVE_ATTENTION, ATTENTION, GATED_ATTENTION, LATENT_ATTENTION
 from poolkit.methods.channels import CBAM, CHANNEL, CHANNEL_GROUP, SQUEEZE_EXCITATION
 from poolkit.methods.contents import DETAIL_PRESERVING, LEARNT_LOG_SUM_EXP, LEARNT_POWER, LOCAL_IMPORTANCE
 from poolkit.methods.corners import CENTER, CORNER
@@ -13,6 +13,7 @@ from poolkit.methods.draws import STOCHASTIC
 from poolkit.methods.extrema import MAX, MIN
 from poolkit.methods.fractional import FRACTIONAL_MAX
 from poolkit.methods.generalised import GATED, LEARNT_MIXED, TREE
+from poolkit.methods.instances import AUTO, ISR, LINEAR_SOFTMAX, NOISY_AND, NOISY_OR
 from poolkit.methods.labels import MODE
 from poolkit.methods.layer import Layer, Sample
 from poolkit.methods.lossless import HAAR, SPACE_TO_DEPTH
@@ -38,7 +39,7 @@ from poolkit.methods.regions import PRROI_POOL, PS_ROI_ALIGN, PS_ROI_POOL, ROI_A
 from poolkit.methods.row import Paper, Row
 from poolkit.methods.second_order import BILINEAR, COVARIANCE, ISQRT_COVARIANCE
 from poolkit.methods.segments import SEGMENT
-from poolkit.methods.sequences import K_MAX, STATISTICS, TEMPORAL
+from poolkit.methods.sequences import ATTENTIVE_STATISTICS, K_MAX, SPLADE, STATISTICS, TEMPORAL
 from poolkit.methods.softmax import LOG_SUM_EXP, SOFT
 from poolkit.methods.spreads import RANGE, STD, VAR
 from poolkit.methods.strips import COORDINATE_ATTENTION, SPM, STRIP
@@ -76,12 +77,20 @@ LAYERS: dict[str, Layer] = {
     for layer in (
         TEMPORAL,
         STATISTICS,
+        ATTENTIVE_STATISTICS,
+        SPLADE,
         K_MAX,
         MASKED_AVG,
         MASKED_MAX,
         SEGMENT,
+        AUTO,
+        LINEAR_SOFTMAX,
+        NOISY_OR,
+        NOISY_AND,
+        ISR,
         ATTENTION,
         LATENT_ATTENTION,
+        ADDITIVE_ATTENTION,
         GATED_ATTENTION,
         LOCAL_IMPORTANCE,
         DETAIL_PRESERVING,

@@ -7,6 +7,14 @@ from poolkit.methods.row import Paper
 
 _MASK = {"mask": [[True, True, False, True, False], [False, True, True, False, False]]}
 
+_ILSE = Paper(
+    authors="Ilse, Maximilian and Tomczak, Jakub M. and Welling, Max",
+    title="Attention-based deep multiple instance learning",
+    venue="ICML",
+    year=2018,
+    arxiv="1802.04712",
+)
+
 ATTENTION = Layer(
     name="attention",
     title="Attention pooling of a map",
@@ -104,6 +112,60 @@ LATENT_ATTENTION = Layer(
     see=("attention", "gated_attention"),
 )
 
+ADDITIVE_ATTENTION = Layer(
+    name="additive_attention",
+    title="Additive attention pooling",
+    formula="y = sum of a_k h_k, a = softmax over k of w tanh(V h_k + b) + c",
+    summary="The weighted mean of a set of vectors, each weighed by a small network of itself alone: of words for a "
+    "sentence, of instances for a bag.",
+    file="attention",
+    functions=(),
+    modules=("AdditiveAttentionPool",),
+    papers=(
+        Paper(
+            authors="Yang, Zichao and Yang, Diyi and Dyer, Chris and He, Xiaodong and Smola, Alex and Hovy, Eduard",
+            title="Hierarchical attention networks for document classification",
+            venue="NAACL",
+            year=2016,
+            doi="10.18653/v1/N16-1174",
+        ),
+        Paper(
+            authors="Lin, Zhouhan and Feng, Minwei and dos Santos, Cicero Nogueira and Yu, Mo and Xiang, Bing and "
+            "Zhou, Bowen and Bengio, Yoshua",
+            title="A structured self-attentive sentence embedding",
+            venue="ICLR",
+            year=2017,
+            arxiv="1703.03130",
+        ),
+        _ILSE,
+    ),
+    remark="the second with several heads, the third for bags, without its gate",
+    samples=(
+        Sample("AdditiveAttentionPool", {"in_channels": 4, "hidden_channels": 3}, ((2, 5, 4),), (2, 4)),
+        Sample(
+            "AdditiveAttentionPool",
+            {"in_channels": 4, "hidden_channels": 3, "num_heads": 2},
+            ((2, 5, 4),),
+            (2, 8),
+            _MASK,
+        ),
+        Sample(
+            "AdditiveAttentionPool",
+            {"in_channels": 4, "hidden_channels": 3, "layout": "channels_first"},
+            ((2, 4, 5),),
+            (2, 4),
+            {"lengths": [5, 2]},
+        ),
+    ),
+    invalid=(
+        ("AdditiveAttentionPool", {"in_channels": 0}, "in_channels"),
+        ("AdditiveAttentionPool", {"in_channels": 4, "hidden_channels": 0}, "hidden_channels"),
+        ("AdditiveAttentionPool", {"in_channels": 4, "num_heads": 0}, "num_heads"),
+        ("AdditiveAttentionPool", {"in_channels": 4, "layout": "NCL"}, "layout"),
+    ),
+    see=("gated_attention", "latent_attention", "attentive_statistics"),
+)
+
 GATED_ATTENTION = Layer(
     name="gated_attention",
     title="Gated attention pooling",
@@ -113,15 +175,7 @@ GATED_ATTENTION = Layer(
     file="attention",
     functions=(),
     modules=("GatedAttentionPool",),
-    papers=(
-        Paper(
-            authors="Ilse, Maximilian and Tomczak, Jakub M. and Welling, Max",
-            title="Attention-based deep multiple instance learning",
-            venue="ICML",
-            year=2018,
-            arxiv="1802.04712",
-        ),
-    ),
+    papers=(_ILSE,),
     samples=(
         Sample("GatedAttentionPool", {"in_channels": 4, "hidden_channels": 3}, ((2, 5, 4),), (2, 4)),
         Sample(
@@ -131,11 +185,19 @@ GATED_ATTENTION = Layer(
             (2, 8),
             _MASK,
         ),
+        Sample(
+            "GatedAttentionPool",
+            {"in_channels": 4, "hidden_channels": 3, "layout": "channels_first"},
+            ((2, 4, 5),),
+            (2, 4),
+            {"lengths": [5, 2]},
+        ),
     ),
     invalid=(
         ("GatedAttentionPool", {"in_channels": 0}, "in_channels"),
         ("GatedAttentionPool", {"in_channels": 4, "hidden_channels": 0}, "hidden_channels"),
         ("GatedAttentionPool", {"in_channels": 4, "num_heads": 0}, "num_heads"),
+        ("GatedAttentionPool", {"in_channels": 4, "layout": "NCL"}, "layout"),
     ),
-    see=("attention", "temporal"),
+    see=("additive_attention", "attention", "temporal"),
 )

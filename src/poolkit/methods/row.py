@@ -21,8 +21,12 @@ _CONFERENCES = {
     "ICLR": "International Conference on Learning Representations",
     "ICML": "International Conference on Machine Learning",
     "ICPR": "International Conference on Pattern Recognition",
+    "Interspeech": "Annual Conference of the International Speech Communication Association",
+    "NAACL": "Conference of the North American Chapter of the Association for Computational Linguistics",
+    "NeurIPS": "Conference on Neural Information Processing Systems",
     "NIPS": "Advances in Neural Information Processing Systems",
     "RSKT": "International Conference on Rough Sets and Knowledge Technology",
+    "SIGIR": "International ACM SIGIR Conference on Research and Development in Information Retrieval",
 }
 
 

@@ -132,3 +132,107 @@ K_MAX = Layer(
     integers=True,
     see=("top_k_mean", "max", "temporal"),
 )
+
+ATTENTIVE_STATISTICS = Layer(
+    name="attentive_statistics",
+    title="Attentive statistics pooling",
+    formula="y = [m, sqrt(max(sum of w (x - m)^2, eps))], m = sum of w x, w = softmax of learnt scores of the steps",
+    summary="Mean and standard deviation of every channel over time, under weights that a small network gives the "
+    "steps, of each channel or of all.",
+    file="attentive_statistics",
+    native=True,
+    functions=("attentive_statistics_pool",),
+    modules=("AttentiveStatisticsPool",),
+    papers=(
+        Paper(
+            authors="Okabe, Koji and Koshinaka, Takafumi and Shinoda, Koichi",
+            title="Attentive statistics pooling for deep speaker embedding",
+            venue="Interspeech",
+            year=2018,
+            arxiv="1803.10963",
+        ),
+        Paper(
+            authors="Desplanques, Brecht and Thienpondt, Jenthe and Demuynck, Kris",
+            title="ECAPA-TDNN: emphasized channel attention, propagation and aggregation in TDNN based speaker "
+            "verification",
+            venue="Interspeech",
+            year=2020,
+            arxiv="2005.07143",
+        ),
+    ),
+    remark="the second for weights of each channel and the global context",
+    samples=(
+        Sample("AttentiveStatisticsPool", {"channels": 3, "hidden_channels": 4}, (_FIRST,), (2, 6)),
+        Sample(
+            "AttentiveStatisticsPool",
+            {"channels": 3, "hidden_channels": 2, "per_channel": False, "global_context": False},
+            (_FIRST,),
+            (2, 6),
+            _LENGTHS,
+        ),
+        Sample(
+            "AttentiveStatisticsPool",
+            {"channels": 3, "hidden_channels": 2, "eps": 1e-3, "layout": "batch_first"},
+            (_LAST,),
+            (2, 6),
+            _MASK,
+        ),
+    ),
+    invalid=(
+        ("AttentiveStatisticsPool", {"channels": 0}, "channels"),
+        ("AttentiveStatisticsPool", {"channels": 3, "hidden_channels": 1.5}, "hidden_channels"),
+        ("AttentiveStatisticsPool", {"channels": 3, "per_channel": 1}, "per_channel"),
+        ("AttentiveStatisticsPool", {"channels": 3, "global_context": None}, "global_context"),
+        ("AttentiveStatisticsPool", {"channels": 3, "eps": 0.0}, "eps"),
+        ("AttentiveStatisticsPool", {"channels": 3, "layout": "NCL"}, "layout"),
+    ),
+    see=("statistics", "additive_attention"),
+)
+
+SPLADE = Layer(
+    name="splade",
+    title="SPLADE pooling",
+    formula="y = max or sum of log(1 + relu(x)) over the valid tokens",
+    summary="A sparse vector over the vocabulary from the logits of a text's tokens, for retrieval with an inverted "
+    "index.",
+    file="splade",
+    native=True,
+    functions=("splade_pool",),
+    modules=("SpladePool",),
+    papers=(
+        Paper(
+            authors="Formal, Thibault and Piwowarski, Benjamin and Clinchant, Stéphane",
+            title="SPLADE: sparse lexical and expansion model for first stage ranking",
+            venue="SIGIR",
+            year=2021,
+            arxiv="2107.05720",
+        ),
+        Paper(
+            kind="misc",
+            authors="Formal, Thibault and Lassance, Carlos and Piwowarski, Benjamin and Clinchant, Stéphane",
+            title="SPLADE v2: sparse lexical and expansion model for information retrieval",
+            year=2021,
+            arxiv="2109.10086",
+        ),
+        Paper(
+            authors="Shen, Xinjie and Geng, Zhichao and Yang, Yang",
+            title="Exploring l0 sparsification for inference-free sparse retrievers",
+            venue="SIGIR",
+            year=2025,
+            arxiv="2504.14839",
+        ),
+    ),
+    remark="the first for the sum, the second for the maximum, the third for the logarithm taken twice",
+    samples=(
+        Sample("SpladePool", {}, (_FIRST,), (2, 3)),
+        Sample("SpladePool", {"kind": "sum"}, (_FIRST,), (2, 3), _LENGTHS),
+        Sample("SpladePool", {"activation": "log1p_relu", "layout": "batch_first"}, (_LAST,), (2, 3), _MASK),
+        Sample("SpladePool", {"kind": "sum", "activation": "log1p_relu"}, (_FIRST,), (2, 3), _MASK),
+    ),
+    invalid=(
+        ("SpladePool", {"kind": "mean"}, "kind"),
+        ("SpladePool", {"activation": "softplus"}, "activation"),
+        ("SpladePool", {"layout": "NCL"}, "layout"),
+    ),
+    see=("temporal", "max"),
+)
