@@ -208,7 +208,7 @@ def test_layers() -> None:
         ({"filter_size": 2.5}, TypeError, "filter_size must be an int, but got 2.5"),
         ({"stride": 0}, ArgumentError, "stride must be greater than zero, but got 0"),
         ({"stride": (1, 2, 3)}, ArgumentError, "stride must either be a single int, or a tuple of 2 ints"),
-        ({"padding_mode": "mirror"}, ArgumentError, "padding_mode must be one of 'reflect', .*, but got 'mirror'"),
+        ({"padding_mode": "mirror"}, ArgumentError, "padding_mode must be one of 'zeros', .*, but got 'mirror'"),
         ({"padding_mode": None}, ArgumentError, "padding_mode must be one of .* but got None"),
         ({"sizes": "same"}, ArgumentError, "sizes must be one of 'adobe', 'timm', 'kornia', but got 'same'"),
     ],

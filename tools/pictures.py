@@ -48,7 +48,7 @@ COMMANDS = {
     "median": f"{_PORTRAIT} --method median --method avg",
     "quantile": f"{_SONG} --kernel-size 6 --method quantile:q=0.1 --method quantile:q=0.9",
     "top_k_mean": f"{_SONG} --kernel-size 6 --method top_k_mean:k=4 --method avg",
-    "gem": f"{_PORTRAIT} --method gem:p=1 --method gem:p=3 --method gem:p=30",
+    "gem": f"{_PORTRAIT} --method gem:p=1 --method gem:p=8",
     "log_sum_exp": f"{_SONG} --kernel-size 6 --method log_sum_exp:r=0 --method log_sum_exp:r=0.3",
     "range": "grace_hopper --kernel-size 8 --method range --method std",
     "std": f"{_SONG} --kernel-size 6 --method std --method avg",
@@ -160,8 +160,13 @@ def _in_blocks(subject: Subject, name: str, values: torch.Tensor) -> Field:
 
 
 def _portrait() -> tuple[Subject, torch.Tensor]:
+    """In blocks of 8 x 8 pixels."""
     subject = load("grace_hopper")
-    return subject, torch.from_numpy(subject.field.values.copy()).float()[None]
+    blocks = F.avg_pool2d(torch.from_numpy(subject.field.values.copy()).float()[None], 8)
+    axes = tuple(Axis(axis.label, 3.5, 8) for axis in subject.field.axes)
+    return dataclasses.replace(
+        subject, field=dataclasses.replace(subject.field, values=blocks[0].round().byte().numpy(), axes=axes)
+    ), blocks
 
 
 def channel() -> Drawing:
@@ -179,6 +184,7 @@ def attention() -> Drawing:
     queries = {"the mean of all steps": steps.mean(0), "the loudest step": loudest}
     weights = F.attention_pool(torch.stack(list(queries.values())), steps, torch.eye(len(steps)))
     parts = zip(queries, weights, strict=True)
+    subject = dataclasses.replace(subject, unit="")  # which weights do not have
     return subject, [_pooled(f"weights, asked by {name}", w[None], subject.field.axes[1:]) for name, w in parts]
 
 
@@ -226,7 +232,7 @@ def _favour_the_largest(block: Any) -> None:
 
 
 def _picture(subject: Subject, name: str, values: torch.Tensor) -> Field:
-    pixels = (255 * values[0] / values.max()).round()
+    pixels = (255 * values[0] / values.max()).round().byte()
     return dataclasses.replace(_pooled(name, pixels, subject.field.axes), single=False)
 
 
@@ -247,7 +253,7 @@ LAYERS: dict[str, tuple[str, Callable[[], Drawing]]] = {
     "sppf": ("max pooling by 9 x 9, once, twice and three times", sppf),
     "learnt_power": (
         "kernel 12, exponents that training may find",
-        functools.partial(_learnt, nn.LearntPowerAvgPool2d, "norm_type", (1, 8, 64)),
+        functools.partial(_learnt, nn.LearntPowerAvgPool2d, "norm_type", (1, 64)),
     ),
     "learnt_log_sum_exp": (
         "kernel 12, sharpness that training may find",

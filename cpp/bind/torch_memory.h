@@ -1,9 +1,10 @@
-// What the operators share: torch's threads, and memory for results.
+// What the operators share: torch's threads and types, and memory for results.
 #pragma once
 
 #include <torch/csrc/stable/ops.h>
 #include <torch/csrc/stable/tensor.h>
 #include <torch/headeronly/core/ScalarType.h>
+#include <torch/headeronly/util/Exception.h>
 
 #if defined(__linux__)
 #include <sys/mman.h>
@@ -21,6 +22,17 @@ inline constexpr Parallel kTorchThreads = {
     [](int64_t size, int64_t grain, void (*body)(const void*, int64_t, int64_t), const void* context) {
       torch::stable::parallel_for(0, size, grain, [=](int64_t begin, int64_t end) { body(context, begin, end); });
     }};
+
+inline DType float_type(const torch::stable::Tensor& x) {
+  using torch::headeronly::ScalarType;
+  switch (x.scalar_type()) {
+    case ScalarType::Float: return DType::f32;
+    case ScalarType::Double: return DType::f64;
+    case ScalarType::Half: return DType::f16;
+    case ScalarType::BFloat16: return DType::bf16;
+    default: STD_TORCH_CHECK(false, "poolkit: this operator takes floating point");
+  }
+}
 
 // Fresh memory comes page by page at its first touch, which takes longer than the pooling; in huge pages it comes
 // 512 times faster. Where the memory has been touched before, this does nothing.

@@ -16,21 +16,12 @@
 
 namespace {
 
+using poolkit::float_type;
 using poolkit::kTorchThreads;
 using poolkit::Sequences;
 using poolkit::SequenceStrides;
 using torch::headeronly::ScalarType;
 using torch::stable::Tensor;
-
-poolkit::DType float_type(const Tensor& x) {
-  switch (x.scalar_type()) {
-    case ScalarType::Float: return poolkit::DType::f32;
-    case ScalarType::Double: return poolkit::DType::f64;
-    case ScalarType::Half: return poolkit::DType::f16;
-    case ScalarType::BFloat16: return poolkit::DType::bf16;
-    default: STD_TORCH_CHECK(false, "poolkit: sequences are pooled in floating point");
-  }
-}
 
 ScalarType accumulator_type(const Tensor& x) {
   return x.scalar_type() == ScalarType::Double ? ScalarType::Double : ScalarType::Float;

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "filter.h"
 #include "kernels.h"
 #include "roi.h"
 #include "scratch.h"
@@ -24,9 +25,10 @@
 namespace poolkit {
 
 #define POOLKIT_TABLE(dtype) extern const Kernels kernels_##dtype;
-#define POOLKIT_FLOAT_TABLES(dtype)            \
-  extern const RoiKernels roi_kernels_##dtype; \
-  extern const SequenceKernels sequence_kernels_##dtype;
+#define POOLKIT_FLOAT_TABLES(dtype)                      \
+  extern const RoiKernels roi_kernels_##dtype;           \
+  extern const SequenceKernels sequence_kernels_##dtype; \
+  extern const FilterKernels filter_kernels_##dtype;
 #define POOLKIT_DECLARE(space, name, available) \
   namespace space {                             \
   POOLKIT_DTYPES(POOLKIT_TABLE)                 \
@@ -44,6 +46,7 @@ struct Isa {
   const Kernels* (*kernels)(DType);
   const RoiKernels* (*roi)(DType);
   const SequenceKernels* (*sequences)(DType);
+  const FilterKernels* (*filters)(DType);
 };
 
 // What this build has and this machine runs, lowest first.
@@ -58,6 +61,8 @@ struct Isas {
   case DType::dtype: return &roi_kernels_##dtype;
 #define POOLKIT_SEQUENCE_CASE(dtype) \
   case DType::dtype: return &sequence_kernels_##dtype;
+#define POOLKIT_FILTER_CASE(dtype) \
+  case DType::dtype: return &filter_kernels_##dtype;
 #define POOLKIT_LIST(space, name, available)                                           \
   if (available) {                                                                     \
     list[count++] = {name,                                                             \
@@ -81,10 +86,18 @@ struct Isas {
                          POOLKIT_FLOATS(POOLKIT_SEQUENCE_CASE)                         \
                          default: return static_cast<const SequenceKernels*>(nullptr); \
                        }                                                               \
+                     },                                                                \
+                     [](DType dtype) {                                                 \
+                       using namespace space;                                          \
+                       switch (dtype) {                                                \
+                         POOLKIT_FLOATS(POOLKIT_FILTER_CASE)                           \
+                         default: return static_cast<const FilterKernels*>(nullptr);   \
+                       }                                                               \
                      }};                                                               \
   }
     POOLKIT_ISAS(POOLKIT_LIST)
 #undef POOLKIT_LIST
+#undef POOLKIT_FILTER_CASE
 #undef POOLKIT_SEQUENCE_CASE
 #undef POOLKIT_ROI_CASE
 #undef POOLKIT_CASE
@@ -199,6 +212,7 @@ bool is_empty(const Problem& p) {
 
 const RoiKernels* roi_kernels(DType dtype) { return active().roi(dtype); }
 const SequenceKernels* sequence_kernels(DType dtype) { return active().sequences(dtype); }
+const FilterKernels* filter_kernels(DType dtype) { return active().filters(dtype); }
 
 int find_method(const char* name) {
   for (int i = 0; i < method_count(); ++i) {

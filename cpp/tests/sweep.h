@@ -27,5 +27,6 @@ void sweep_pools(int random_geometries);
 void sweep_unpools(int random_shapes);
 void sweep_regions(int random_shapes);
 void sweep_sequences(int random_shapes);
+void sweep_filters(int random_shapes);
 
 }  // namespace poolkit::test

@@ -14,11 +14,14 @@ from poolkit.errors import ArgumentError
 from poolkit.geometry import Axis, Padding, Size
 from poolkit.layers.base import Layer, check_map, wide
 
-#: Which cell of an axis stands at a position beyond its ends; None for none.
+if ops.HAS_KERNELS:
+    _filter = torch.ops.poolkit.filter.default
+
+#: Which cell of an axis stands at a position beyond its ends, None for none; the kernel knows them by their places.
 _BEYOND: dict[str, Callable[[int, int], int | None]] = {
+    "zeros": lambda position, size: None,
     "reflect": lambda position, size: -position if position < 0 else 2 * (size - 1) - position,
     "replicate": lambda position, size: 0 if position < 0 else size - 1,
-    "zeros": lambda position, size: None,
     "circular": lambda position, size: position % size,
 }
 PADDING_MODES = tuple(_BEYOND)
@@ -32,23 +35,24 @@ _SIZES: dict[str, Callable[[int, int], tuple[int, int]]] = {
 SIZES = tuple(_SIZES)
 
 
-class _Term(NamedTuple):
-    """These outputs get a share of these cells."""
-
-    outputs: slice | int
-    cells: slice | int
-    weight: float
-
-
-class _Blurring(NamedTuple):
-    """The filter along one axis, at the places where it is sampled."""
+class _Sampled(NamedTuple):
+    """Along one axis, tap t of output o is at o * stride - low + t."""
 
     size: int
     out: int
-    terms: tuple[_Term, ...]
+    filter_size: int
+    stride: int
+    low: int
+    high: int
+    beyond: str
+
+    @property
+    def weights(self) -> list[float]:
+        taps = self.filter_size - 1
+        return [math.comb(taps, tap) / 2**taps for tap in range(self.filter_size)]
 
 
-def _blurring(size: int, filter_size: int, stride: int, padding_mode: str, sizes: str) -> _Blurring:
+def _sampled(size: int, filter_size: int, stride: int, padding_mode: str, sizes: str) -> _Sampled:
     low, high = _SIZES[sizes](filter_size, stride)
     out = (size + low + high - filter_size) // stride + 1
     if out < 1:
@@ -58,21 +62,62 @@ def _blurring(size: int, filter_size: int, stride: int, padding_mode: str, sizes
         )
     if padding_mode == "reflect" and size <= max(low, high):
         padding_mode = "replicate"
-    weights = [math.comb(filter_size - 1, tap) / 2 ** (filter_size - 1) for tap in range(filter_size)]
-    inside = [
+    return _Sampled(size, out, filter_size, stride, low, high, padding_mode)
+
+
+class _Filter(torch.autograd.Function):
+    """Keeps nothing: the gradient of a linear map is its adjoint, and that of the adjoint the map."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, axes: list[int], weights: list[float], adjoint: bool, channels_last: bool
+    ) -> Tensor:
+        ctx.settings = axes, weights, not adjoint, channels_last
+        return cast(Tensor, _filter(x, axes, weights, adjoint, channels_last))
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        run = _Filter.apply if torch.is_grad_enabled() else _filter
+        return run(grads[0], *ctx.settings), None, None, None, None
+
+
+def _filtered(x: Tensor, axes: list[_Sampled]) -> Tensor:
+    """By the kernel, which takes the weights of all axes in one row."""
+    places = {mode: place for place, mode in enumerate(PADDING_MODES)}
+    packed = [number for a in axes for number in (a.size, a.out, a.filter_size, a.stride, a.low, places[a.beyond])]
+    weights = [weight for axis in axes for weight in axis.weights]
+    run = _Filter.apply if x.requires_grad and torch.is_grad_enabled() else _filter
+    return cast(Tensor, run(x, packed, weights, False, ops._channels_last(x, len(axes))))
+
+
+# --- Where no kernel runs.
+
+
+class _Term(NamedTuple):
+    """These outputs get a share of these cells."""
+
+    outputs: slice | int
+    cells: slice | int
+    weight: float
+
+
+def _terms(axis: _Sampled) -> list[_Term]:
+    size, out, filter_size, stride, low, high, _ = axis
+    weights = axis.weights
+    terms = [
         _Term(reach.outputs, reach.cells, weights[reach.tap])
         for reach in Axis(size, out, filter_size, stride, 1, low, high).reaches(0, out)
     ]
-    beyond: dict[tuple[int, int], float] = {}
     first_cut = (size - filter_size + low) // stride + 1  # the first output whose filter ends behind the axis
     for output in sorted({*range(min(out, -(-low // stride))), *range(max(0, first_cut), out)}):
         for tap, weight in enumerate(weights):
             position = output * stride - low + tap
-            if not 0 <= position < size:
-                cell = _BEYOND[padding_mode](position, size)
-                if cell is not None:
-                    beyond[output, cell] = beyond.get((output, cell), 0) + weight
-    return _Blurring(size, out, (*inside, *(_Term(*places, weight) for places, weight in beyond.items())))
+            if 0 <= position < size:
+                continue
+            cell = _BEYOND[axis.beyond](position, size)
+            if cell is not None:
+                terms.append(_Term(output, cell, weight))
+    return terms
 
 
 def _cut(x: Tensor, dim: int, places: slice | int) -> Tensor:
@@ -80,53 +125,16 @@ def _cut(x: Tensor, dim: int, places: slice | int) -> Tensor:
     return x[(..., places, *(slice(None),) * (-dim - 1))]
 
 
-def _blur(x: Tensor, axes: tuple[_Blurring, ...]) -> Tensor:
+def _formula(x: Tensor, axes: list[_Sampled]) -> Tensor:
     """One axis after the other, each at the size of its output."""
     for dim, axis in enumerate(axes, -len(axes)):
-        y = torch.zeros_like(x.narrow(dim, 0, axis.out))  # which keeps the memory format
-        for outputs, cells, weight in axis.terms:
+        sizes = [*x.shape]
+        sizes[dim] = axis.out
+        y = torch.zeros_like(x.narrow(dim, 0, 1).expand(sizes))
+        for outputs, cells, weight in _terms(axis):
             _cut(y, dim, outputs).add_(_cut(x, dim, cells), alpha=weight)
         x = y
     return x
-
-
-def _spread(grad: Tensor, axes: tuple[_Blurring, ...]) -> Tensor:
-    """The adjoint of `_blur`."""
-    rank = len(axes)
-    for dim, axis in reversed([*enumerate(axes, -rank)]):
-        sizes = [*grad.shape]
-        sizes[dim] = axis.size
-        x = ops._like(grad, sizes, grad.dtype, ops._channels_last(grad, rank), rank).zero_()
-        for outputs, cells, weight in axis.terms:
-            _cut(x, dim, cells).add_(_cut(grad, dim, outputs), alpha=weight)
-        grad = x
-    return grad
-
-
-class _Blur(torch.autograd.Function):
-    """Keeps nothing: the filter is linear."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, axes: tuple[_Blurring, ...]) -> Tensor:
-        ctx.axes = axes
-        return _blur(x, axes)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        [grad] = grads
-        return (_Spread.apply if torch.is_grad_enabled() else _spread)(grad, ctx.axes), None
-
-
-class _Spread(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, grad: Tensor, axes: tuple[_Blurring, ...]) -> Tensor:
-        ctx.axes = axes
-        return _spread(grad, axes)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        [grad] = grads
-        return (_Blur.apply if torch.is_grad_enabled() else _blur)(grad, ctx.axes), None
 
 
 class _Settings(NamedTuple):
@@ -149,18 +157,31 @@ def _checked(rank: int, filter_size: Size, stride: Size, padding_mode: str, size
 def _blurred(x: Tensor, settings: _Settings) -> Tensor:
     """The map in its own type; half precision is computed in float32."""
     size = x.shape[-len(settings.stride) :]
-    axes = tuple(
-        _blurring(*axis, settings.padding_mode, settings.sizes)
+    axes = [
+        _sampled(*axis, settings.padding_mode, settings.sizes)
         for axis in zip(size, settings.filter_size, settings.stride, strict=True)
-    )
-    call = _blur if ops.why_formula(x) else _Blur.apply
-    return cast(Tensor, call(wide(x), axes)).to(x.dtype)
+    ]
+    if ops.why_no_kernel(x, "filter") is None:
+        return _filtered(x, axes)
+    return _formula(wide(x), axes).to(x.dtype)
 
 
 def _max_blurred(x: Tensor, kernel_size: Size, padding: Padding, settings: _Settings) -> Tensor:
     """The maxima at stride 1, blurred."""
     pool = getattr(functional, f"max_pool{len(settings.stride)}d")
     return _blurred(pool(x, kernel_size, 1, padding), settings)
+
+
+def _register_fake() -> None:
+    def fake(x: Tensor, axes: list[int], weights: list[float], adjoint: bool, channels_last: bool) -> Tensor:
+        rank = len(axes) // 6
+        return ops._like(x, [*x.shape[:-rank], *axes[0 if adjoint else 1 :: 6]], x.dtype, channels_last, rank)
+
+    torch.library.register_fake("poolkit::filter", fake)
+
+
+if ops.HAS_KERNELS:
+    _register_fake()
 
 
 _ARGUMENTS = """filter_size: how many cells the filter has, one int or one an axis. Its weights are binomial

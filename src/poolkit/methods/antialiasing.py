@@ -23,6 +23,7 @@ BLUR = Layer(
     summary="A binomial filter smooths the map before it is sampled, so that details finer than the stride do not turn "
     "into patterns that change when the input is shifted by a cell.",
     file="blur",
+    native=True,
     functions=tuple(f"blur_pool{rank}d" for rank in _RANKS),
     modules=tuple(f"BlurPool{rank}d" for rank in _RANKS),
     papers=(_SHIFT_INVARIANT,),

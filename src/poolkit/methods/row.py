@@ -41,12 +41,13 @@ class Paper:
     year: int
     doi: str = ""
     arxiv: str = ""
+    letter: str = ""  # tells papers apart whose keys were the same
 
     @property
     def key(self) -> str:
         """The first author, the year and the first word of the title: stergiou2021refining."""
         word = next(word for word in self.title.split() if word.lower() not in ("a", "an", "the"))
-        text = unicodedata.normalize("NFKD", f"{self.families[0]}{self.year}{word}").lower()
+        text = unicodedata.normalize("NFKD", f"{self.families[0]}{self.year}{word}{self.letter}").lower()
         return "".join(letter for letter in text if letter.isascii() and letter.isalnum())
 
     @property

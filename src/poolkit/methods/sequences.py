@@ -213,6 +213,7 @@ SPLADE = Layer(
             title="SPLADE v2: sparse lexical and expansion model for information retrieval",
             year=2021,
             arxiv="2109.10086",
+            letter="b",
         ),
         Paper(
             authors="Shen, Xinjie and Geng, Zhichao and Yang, Yang",
