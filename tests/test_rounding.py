@@ -98,3 +98,17 @@ def test_gradients_of_averages(kernel: int, stride: int, include: bool) -> None:
     (exactly,) = torch.autograd.grad(z, wide, grad.double(), retain_graph=True)
     (magnitude,) = torch.autograd.grad(z, wide, grad.double().abs())
     assert ((mine.double() - exactly).abs() <= (2 * additions(kernel) + 3) * UNIT * magnitude).all()
+
+
+@pytest.mark.parametrize("infinite", [False, True])
+def test_zeros_of_a_median_have_no_sign(infinite: bool) -> None:
+    """Which of equal zeros is found depends on the way, and that on what stands in the lanes beside."""
+    for order in ([-0.0, 0.0], [0.0, -0.0], [-0.0, -0.0]):
+        cells = torch.tensor([-4.0, -3, -2, -1, *order, 1, 2, 3])
+        x = cells.expand(1, 17, 9).clone().reshape(1, 17, 3, 3)
+        if infinite:
+            x[0, 3, 0, 0] = -torch.inf
+        for layout in (torch.contiguous_format, torch.channels_last):
+            y = pf.median_pool2d(x.contiguous(memory_format=layout), 3)
+            assert torch.equal(y, torch.zeros_like(y))
+            assert not y.signbit().any()

@@ -49,7 +49,7 @@ struct QuantileCell {
 
   template <class L>
   POOLKIT_INLINE Chosen<L> choose(const Window<L>& window) const {
-    const typename L::Value value = Ranked<L>(window).at(rank(window.n));
+    const typename L::Value value = unsigned_zero<L>(Ranked<L>(window).at(rank(window.n)));
     Chosen<L> chosen{value, {}};
     if constexpr (with_winners) chosen.winner = first_equal(window, value);
     if (has_nan(window)) let_nan_win(window, chosen);
@@ -85,6 +85,7 @@ struct QuantileBetween {
       const typename L::Value high = small ? window.spare[below + 1] : ranked.at(below + 1);
       chosen.value = low * Accumulator(1 - rest) + high * Accumulator(rest);
     }
+    chosen.value = unsigned_zero<L>(chosen.value);
     if (has_nan(window)) let_nan_win(window, chosen);
     return chosen;
   }

@@ -18,6 +18,12 @@ POOLKIT_INLINE void exchange(typename L::Value& low, typename L::Value& high) {
   high = larger<L>(a, b);
 }
 
+// Of zeros of either sign, which are equal, it depends on the exchanges which one is found: none has a sign in the end.
+template <class L>
+POOLKIT_INLINE typename L::Value unsigned_zero(typename L::Value x) {
+  return x + typename L::Value{};
+}
+
 // Calls exchange(i, j) for Batcher's merge exchange of n numbers (Knuth, The Art of Computer Programming 3, 5.2.2,
 // algorithm M), which sorts them in ascending order.
 template <class F>

@@ -81,7 +81,7 @@ class SortedColumns {
       for (int tap = 0; tap < k; ++tap) v[i * k + tap] = load_apart<L, kStride>(line(i) + at + tap * step, apart);
       sort_by<L, k>(v + i * k, std::make_integer_sequence<int, Network<k>::count>{});
     }
-    return middle_candidate<L, k>(v, std::make_integer_sequence<int, Candidates<k>::count>{});
+    return unsigned_zero<L>(middle_candidate<L, k>(v, std::make_integer_sequence<int, Candidates<k>::count>{}));
   }
 
   // Whether all cells of these windows are finite.
