@@ -9,8 +9,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from poolkit import ops
+from poolkit import geometry, ops
 from poolkit.errors import ArgumentError
+from poolkit.geometry import Padding, Size
 
 FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
@@ -55,6 +56,17 @@ def check_map_shape(name: str, input: Tensor, rank: int, channels: int | None = 
         raise ArgumentError(
             f"{name}(): input must be (N, {count}, {SPATIAL[rank]}) or ({count}, {SPATIAL[rank]}) "
             f"with at least one cell, but got {list(shape)}"
+        )
+
+
+def check_windows(rank: int, kernel_size: Size | None, stride: Size | None, padding: Padding, ceil_mode: bool) -> None:
+    """Sliding windows or, without a kernel_size, the whole map as one."""
+    if kernel_size is not None:
+        geometry.check_sliding(rank, kernel_size, stride, padding, 1, ceil_mode)
+    elif stride is not None or padding != 0:
+        raise ArgumentError(
+            f"kernel_size must be given where stride or padding are, but got None with stride={stride!r}, "
+            f"padding={padding!r}"
         )
 
 

@@ -5,16 +5,14 @@ With a fixed one :class:`poolkit.nn.LogSumExpPool2d` does the same in one pass.
 
 from __future__ import annotations
 
-import math
 from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from poolkit import functional, geometry
-from poolkit.errors import ArgumentError
 from poolkit.geometry import Padding, Size
-from poolkit.layers.base import Layer, check_map, wide
+from poolkit.layers.base import Layer, check_map, check_number, check_windows, wide
 
 #: Nearer to 0 the series around it has the smaller error: r^2 of a third moment, where the formula's derivative has
 #: a rounding over r.
@@ -52,17 +50,8 @@ class _LearntLogSumExp(Layer):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        if kernel_size is not None:
-            geometry.check_sliding(self._rank, kernel_size, stride, padding, 1, ceil_mode)
-        elif stride is not None or padding != 0:
-            raise ArgumentError(
-                f"kernel_size must be given where stride or padding are, but got None with stride={stride!r}, "
-                f"padding={padding!r}"
-            )
-        if isinstance(r, bool) or not isinstance(r, int | float):
-            raise TypeError(f"r must be a number, but got {r!r} ({type(r).__name__})")
-        if not math.isfinite(r):
-            raise ArgumentError(f"r must be a finite number, but got {r!r}")
+        check_windows(self._rank, kernel_size, stride, padding, ceil_mode)
+        check_number("r", r)
         self.kernel_size, self.stride, self.padding, self.ceil_mode = kernel_size, stride, padding, ceil_mode
         self.channels = None if channels is None else geometry.integer("channels", channels, positive=True)
         self.initial_r = r

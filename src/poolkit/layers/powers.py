@@ -17,7 +17,7 @@ from poolkit import geometry, ops, reference
 from poolkit.errors import ArgumentError
 from poolkit.geometry import Padding, Size, Windows
 from poolkit.layers import blocks
-from poolkit.layers.base import Layer, check_eps, check_map, wide, wide_dtype
+from poolkit.layers.base import Layer, check_eps, check_map, check_windows, wide, wide_dtype
 from poolkit.layers.blocks import Block, Part
 from poolkit.reference import Cells
 
@@ -270,13 +270,7 @@ class _LearntGeM(_LearntPower):
     ) -> None:
         torch.nn.Module.__init__(self)
         check_eps(eps)
-        if kernel_size is not None:
-            geometry.check_sliding(self._rank, kernel_size, stride, padding, 1, ceil_mode)
-        elif stride is not None or padding != 0:
-            raise ArgumentError(
-                f"kernel_size must be given where stride or padding are, but got None with stride={stride!r}, "
-                f"padding={padding!r}"
-            )
+        check_windows(self._rank, kernel_size, stride, padding, ceil_mode)
         self._set_up(kernel_size, stride, padding, ceil_mode, p, channels, device, dtype)
         self.eps = eps
 
