@@ -237,3 +237,22 @@ def test_bad_inputs() -> None:
         max_blur_pool2d(torch.zeros(1, 2, 2), 3)
     with pytest.raises(ArgumentError, match="padding"):
         nn.MaxBlurPool2d(2, padding=2)
+
+
+@pytest.mark.parametrize(
+    ("axis", "weights", "message"),
+    [
+        ([4, 2, 3, 2, 1, 4], 3, "malformed filter"),  # no such border
+        ([4, 2, 3, 0, 1, 1], 3, "malformed filter"),
+        ([4, 2, 3, 2, 4, 1], 3, "malformed filter"),  # reflected beyond the other end
+        ([4, 9, 3, 2, 1, 1], 3, "malformed filter"),
+        ([5, 2, 3, 2, 1, 1], 3, "does not fit the tensor"),
+        ([4, 2, 3, 2, 1, 1], 2, "a weight for each tap"),
+        ([4, 2, 3, 2, 1, 1], 4, "a weight for each tap"),
+    ],
+)
+def test_the_operator_checks_what_it_is_given(axis: list[int], weights: int, message: str) -> None:
+    x = torch.arange(4.0).reshape(1, 1, 4)
+    with pytest.raises(RuntimeError, match=message):
+        torch.ops.poolkit.filter(x, axis, [1.0] * weights, False, False)
+    assert torch.ops.poolkit.filter(x, [4, 2, 3, 2, 1, 1], [1.0] * 3, False, False).tolist() == [[[2, 6]]]
