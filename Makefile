@@ -25,7 +25,7 @@ demo: $(VENV)/sample $(BUILD)/installed
 
 test: $(VENV)/sample $(BUILD)/installed
 	$(BIN)/cmake --build $(BUILD) --target sweep
-	$(BIN)/ctest --test-dir $(BUILD) --output-on-failure
+	$(BIN)/ctest --test-dir $(BUILD) --output-on-failure --parallel 2
 	$(MAKE) check
 	$(BIN)/pytest -n 2
 

@@ -92,7 +92,7 @@ inline std::vector<Geometry> picked() {
   plane(adaptive(300, 1), adaptive(301, 1));
   plane(sliding(20, 13, 1, 1, 6, 6), sliding(21, 13, 1, 1, 6, 6));
   plane(sliding(40, 31, 3), sliding(45, 37, 2, 1, 18, 18));
-  plane(sliding(64, 11, 1, 1, 5, 5), sliding(1100, 9, 1, 1, 4, 4));
+  plane(sliding(24, 11, 1, 1, 5, 5), sliding(1100, 9, 1, 1, 4, 4));
   plane(sliding(130, 12, 1), sliding(33, 6, 3, 2, 5, 4));
   // Strides beyond the kernel; kernels beyond the input; dilation beyond the input.
   line(sliding(100, 2, 31));

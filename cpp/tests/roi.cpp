@@ -284,7 +284,8 @@ void sweep_regions(int random_shapes) {
   check_bad_boxes();
   const std::string best = isa();
   for (int i = 0; i < random_shapes; ++i) {
-    for (const DType dtype : kFloats) RoiTest(dtype, i % 4 == 3).run();
+    if (!share.has(i)) continue;
+    for (const DType dtype : kFloats) RoiTest(dtype, i / 2 % 4 == 3).run();
   }
   set_isa(best.c_str());
 }

@@ -1,5 +1,5 @@
 // Every kernel under every instruction set, against the reference.
-//   sweep [how many random geometries]
+//   sweep [how many random geometries [part parts]], such as `sweep 150 0 2` and `sweep 150 1 2`
 #include "sweep.h"
 
 #include <unistd.h>
@@ -54,6 +54,7 @@ void check_names() {
 }  // namespace
 
 std::string current;
+Share share;
 
 void check(bool ok, const std::string& what) {
   ok ? ++passed : ++failed;
@@ -66,6 +67,7 @@ int run(int random_count) {
   for (const int signal : {SIGSEGV, SIGBUS, SIGILL, SIGFPE}) std::signal(signal, crashed);
   std::setvbuf(stdout, nullptr, _IOLBF, 0);
   set_num_threads(3);
+  random_bits.seed(2 + unsigned(share.part));
   check_names();
   sweep_unpools(random_count);
   sweep_regions(random_count);
@@ -78,4 +80,8 @@ int run(int random_count) {
 
 }  // namespace poolkit::test
 
-int main(int argc, char** argv) { return poolkit::test::run(argc > 1 ? std::atoi(argv[1]) : 250); }
+int main(int argc, char** argv) {
+  const auto argument = [&](int i, int otherwise) { return argc > i ? std::atoi(argv[i]) : otherwise; };
+  poolkit::test::share = {argument(2, 0), argument(3, 1)};
+  return poolkit::test::run(argument(1, 150));
+}

@@ -12,6 +12,13 @@ namespace poolkit::test {
 extern std::string current;  // what is being tested, for the line of a failure or a crash
 void check(bool ok, const std::string& what);
 
+// A process may take one part of all problems, with random numbers of its own.
+struct Share {
+  int part = 0, parts = 1;
+  bool has(int number) const { return number % parts == part; }
+};
+extern Share share;
+
 inline std::mt19937_64 random_bits(2);
 inline int64_t pick(int64_t low, int64_t high) {
   return std::uniform_int_distribution<int64_t>(low, high)(random_bits);
