@@ -9,18 +9,20 @@ import hypothesis
 import pytest
 import torch
 
+# `pytest --hypothesis-profile thorough` tries ten times as many.
 hypothesis.settings.register_profile(
     "poolkit",
     deadline=None,
     derandomize=True,
     database=None,
-    max_examples=30,
+    max_examples=20,
     suppress_health_check=[
         hypothesis.HealthCheck.too_slow,
         hypothesis.HealthCheck.function_scoped_fixture,
         hypothesis.HealthCheck.differing_executors,
     ],
 )
+hypothesis.settings.register_profile("thorough", hypothesis.settings.get_profile("poolkit"), max_examples=200)
 hypothesis.settings.load_profile("poolkit")
 
 

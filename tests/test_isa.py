@@ -39,7 +39,7 @@ def digest(name: str, form: str) -> str:
                 for flavour, dtypes in (("normal", FLOATS), ("nan", FLOATS[1:2])):
                     numbers = torch.tensor(values(flavour, (1, 9, *problem.size)))
                     for dtype in dtypes:
-                        for params in settings(name, form):
+                        for params in settings(name, form)[: None if dtype == torch.float32 else 1]:
                             x = in_layout(numbers.to(dtype), layout).detach().requires_grad_()
                             y = problem.function(name)(x, **problem.arguments, **params, **randomness(name, params))
                             add(y.nan_to_num(99.0))
