@@ -9,13 +9,13 @@ import hypothesis
 import pytest
 import torch
 
-# `pytest --hypothesis-profile thorough` tries ten times as many.
+# `pytest --hypothesis-profile thorough` tries many more.
 hypothesis.settings.register_profile(
     "poolkit",
     deadline=None,
     derandomize=True,
     database=None,
-    max_examples=20,
+    max_examples=12,
     suppress_health_check=[
         hypothesis.HealthCheck.too_slow,
         hypothesis.HealthCheck.function_scoped_fixture,
