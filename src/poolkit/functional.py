@@ -31,6 +31,7 @@ from poolkit.methods.method import Integers
 def _refuse_input(name: str, rank: int, input: Tensor) -> None:
     if not isinstance(input, Tensor):
         raise TypeError(f"{name}(): input must be a torch.Tensor, but got {type(input).__name__}")
+    ops.check_dense(name, "input", input)
     dims = f"{rank + 1}D or {rank + 2}D"
     problem = "Expected input's non-batch dimensions to have positive length"
     if input.dim() not in (rank + 1, rank + 2):
@@ -42,7 +43,7 @@ def _refuse_input(name: str, rank: int, input: Tensor) -> None:
 
 
 def _fits(input: Tensor, rank: int) -> bool:
-    if not isinstance(input, Tensor):
+    if not isinstance(input, Tensor) or input.layout is not torch.strided:
         return False
     shape = input.shape
     dims = len(shape)

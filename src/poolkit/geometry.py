@@ -112,7 +112,7 @@ class Windows(NamedTuple):
 
     @property
     def extent(self) -> int:
-        return math.prod(axis.extent for axis in self.axes)
+        return math.prod([axis.extent for axis in self.axes])  # a list, which the compiler knows with symbols
 
 
 class Sliding(NamedTuple):

@@ -11,9 +11,8 @@ from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 
-from poolkit import geometry, reference
+from poolkit import geometry, reference, sharding, transforms
 from poolkit.geometry import Axis, Windows
 from poolkit.methods import COUNT_VALID, KERNELS, Step
 from poolkit.methods.ranks import RULES
@@ -49,17 +48,14 @@ def winner_dtype(windows: Windows) -> torch.dtype:
     return torch.uint16 if windows.extent <= 65536 else torch.int32
 
 
-def _transformed() -> bool:
-    """Whether derivatives are taken in a way that only the reference's operations know."""
-    if torch.compiler.is_compiling():
-        return False
-    return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
-
-
 def why_formula(x: Tensor) -> str | None:
     """Why only operations that torch can take apart may see this tensor; None if an operator of poolkit's may."""
-    if _transformed():
+    if transforms.active():
         return "a torch.func or forward-mode transform is active"
+    return _why_not_plain(x)
+
+
+def _why_not_plain(x: Tensor) -> str | None:
     plain = type(x) in (Tensor, torch.nn.Parameter) or isinstance(x, torch._subclasses.FakeTensor)
     if not plain and not torch.compiler.is_compiling():
         return f"the input is a {type(x).__name__}"
@@ -72,8 +68,10 @@ def why_no_kernel(x: Tensor, kernel: str, backward: bool = False) -> str | None:
         return "no kernel computes the gradient of this method"
     if not HAS_KERNELS:
         return "the compiled kernels are not installed (poolkit was built without torch)"
-    if reason := why_formula(x):
-        return reason
+    return why_formula(x) or _why_not_taken(x, kernel)
+
+
+def _why_not_taken(x: Tensor, kernel: str) -> str | None:
     if x.device.type not in ("cpu", "meta"):
         return f"there are no kernels for device {x.device.type!r}"
     if x.layout is not torch.strided:
@@ -83,13 +81,35 @@ def why_no_kernel(x: Tensor, kernel: str, backward: bool = False) -> str | None:
     return None
 
 
+def check_dense(name: str, argument: str, x: Tensor) -> None:
+    """The tensor has its values in strided memory."""
+    if x.layout is not torch.strided:
+        if x.is_nested:
+            hint = "; temporal_pool and its like take it, segment_pool its values() and offsets()"
+        else:
+            hint = "; give to_dense() of it"
+        raise NotImplementedError(f"{name}(): {argument} must be dense (torch.strided), but got {x.layout}{hint}")
+
+
+def _runs_transformed(x: Tensor, kernel: str) -> bool:
+    """Whether a kernel runs although a transform is active."""
+    if not (HAS_KERNELS and transforms.active() and transforms.runs_kernel(x, kernel)):
+        return False
+    return _why_not_plain(x) is None and _why_not_taken(x, kernel) is None
+
+
+def _runs_sharded(x: Tensor, kernel: str) -> bool:
+    """Whether a kernel runs on the parts of a DTensor."""
+    return HAS_KERNELS and sharding.is_distributed(x) and _why_not_taken(x, kernel) is None
+
+
 def _runs_kernel(x: Tensor, kernel: str, backward: bool) -> bool:
     # The common case first; `why_no_kernel` covers the others.
     if backward and KERNELS[kernel].gradient == "formula":
         return False
     if HAS_KERNELS and type(x) is Tensor and x.dtype in KERNEL_DTYPES[kernel] and is_plain(x):
         return True
-    return why_no_kernel(x, kernel) is None
+    return why_no_kernel(x, kernel) is None or _runs_sharded(x, kernel)
 
 
 def _channels_last(x: Tensor, rank: int) -> bool:
@@ -229,8 +249,13 @@ def pool(
         return results.squeeze(2) if isinstance(results, Tensor) else (results[0].squeeze(2), results[1].squeeze(2))
     backward = x.requires_grad and torch.is_grad_enabled()
     if not _runs_kernel(x, step.kernel, backward):
+        if _runs_transformed(x, step.kernel):
+            packed = geometry.pack(windows, step.counting, step.divisor)
+            return (transforms.pool_indices if return_indices else transforms.pool)(x, windows, step, packed)
+        if KERNELS[step.kernel].gradient == "cells" and backward and transforms.active():
+            return _between(x, windows, step)
         y = reference.pool(x, windows, step, seed)
-        if x.is_cpu and not _transformed() and _channels_last(x, windows.rank):
+        if x.is_cpu and not transforms.active() and _channels_last(x, windows.rank):
             y = y.contiguous(memory_format=_last_format(windows.rank))
         return (y, reference.winner_positions(x, windows, step, seed)) if return_indices else y
     if backward and KERNELS[step.kernel].gradient == "cells":
@@ -270,7 +295,7 @@ def ready(x: Tensor, windows: Windows, steps: tuple[Step, ...]) -> Ready | None:
 
 def is_plain(x: Tensor) -> bool:
     """Whether kernels take a torch.Tensor as it is."""
-    return x.is_cpu and x.layout is torch.strided and not _transformed()
+    return x.is_cpu and x.layout is torch.strided and not transforms.active()
 
 
 def pool_ready(x: Tensor, ready: Ready) -> Tensor:
@@ -301,7 +326,7 @@ class _ByLogits(torch.autograd.Function):
 def pool_by_logits(x: Tensor, logits: Tensor, windows: Windows) -> Tensor:
     """The mean of each window, weighted by the exponentials of logits, which have x's shape; in x's dtype."""
     kernel = "soft"
-    if why_no_kernel(x, kernel) is not None or why_no_kernel(logits, kernel) is not None:
+    if not (_runs_kernel(x, kernel, False) and _runs_kernel(logits, kernel, False)):
         return reference.by_logits(x, logits, windows)
     common = torch.promote_types(x.dtype, logits.dtype)
     packed = geometry.pack(windows, COUNT_VALID, 0)
@@ -344,7 +369,9 @@ def _unpool_adjoint(grad: Tensor, indices: Tensor, rank: int) -> Tensor:
 
 def max_unpool(x: Tensor, indices: Tensor, output_size: list[int]) -> Tensor:
     """Puts each value at its index of a zero volume; of duplicates the last in row-major order stays."""
-    if HAS_KERNELS and x.is_cpu and indices.is_cpu and type(x) is Tensor:
+    transformed = transforms.active()
+    native = HAS_KERNELS and x.is_cpu and indices.is_cpu and (type(x) is Tensor or sharding.is_distributed(x))
+    if native and not (transformed and transforms.differentiates(x)):
         if x.requires_grad and torch.is_grad_enabled():
             return cast(Tensor, _Unpool.apply(x, indices, output_size))
         return cast(Tensor, _max_unpool(x, indices, output_size))
@@ -354,7 +381,7 @@ def max_unpool(x: Tensor, indices: Tensor, output_size: list[int]) -> Tensor:
         volume *= size
     flat = indices.flatten(-rank)
     outside = (flat < 0) | (flat >= volume)
-    if bool(outside.any()):
+    if not transformed and bool(outside.any()):  # which scatter refuses otherwise
         sizes = "x".join(map(str, output_size))
         raise RuntimeError(f"Found an invalid max index: {int(flat[outside][0])} (output volumes are of size {sizes})")
     values = x.flatten(-rank).masked_fill(~_last_writers(flat, volume), 0)
@@ -436,3 +463,4 @@ def _register_fakes() -> None:
 
 if HAS_KERNELS:
     _register_fakes()
+    transforms.register()

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
-from poolkit import functional, geometry, ops
+from poolkit import functional, geometry, transforms
 from poolkit.errors import ArgumentError
 from poolkit.layers.base import Layer, check_eps, check_floating, check_map, wide
 from poolkit.layers.steps import Lengths, check_layout, read, read_valid
@@ -29,7 +29,7 @@ def _heads(x: Tensor, num_heads: int) -> Tensor:
 def _attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
     """Scaled dot-product attention of (N, heads, L, D)."""
     differentiated = torch.is_grad_enabled() and (query.requires_grad or key.requires_grad or value.requires_grad)
-    if not differentiated and not ops._transformed():
+    if not differentiated and not transforms.active():
         return F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
     # torch's fused attention has no second and no forward-mode derivative; the scores of a few queries are small
     # enough to be kept.

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from poolkit import geometry, ops
+from poolkit import geometry, ops, transforms
 from poolkit.errors import ArgumentError
 from poolkit.geometry import Padding, Size
 
@@ -36,6 +36,7 @@ def _check_dtypes(name: str, dtypes: tuple[torch.dtype, ...], tensors: Mapping[s
     for argument, value in tensors.items():
         if not isinstance(value, Tensor):
             raise TypeError(f"{name}(): {argument} must be a torch.Tensor, but got {type(value).__name__}")
+        ops.check_dense(name, argument, value)
         if value.dtype not in dtypes:
             allowed = ", ".join(str(dtype).removeprefix("torch.") for dtype in dtypes)
             raise NotImplementedError(f"{name}(): {argument} must be {allowed}, but got {value.dtype}")
@@ -101,7 +102,7 @@ def wide(x: Tensor) -> Tensor:
 
 def memory_format(x: Tensor, rank: int) -> torch.memory_format:
     """How a map lies in memory, for results to lie the same way."""
-    if ops._transformed() or not ops._channels_last(x, rank):
+    if transforms.active() or not ops._channels_last(x, rank):
         return torch.contiguous_format
     return ops._last_format(rank)
 

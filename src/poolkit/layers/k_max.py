@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from poolkit import geometry
+from poolkit import geometry, ops
 from poolkit.errors import ArgumentError
 from poolkit.layers import sequence_ops
 from poolkit.layers.base import FLOATS, INTEGERS, Layer
@@ -39,6 +39,7 @@ def _check_layers(layer: int, layers: int, k_top: int) -> None:
 def _check_input(name: str, input: Tensor) -> None:
     if not isinstance(input, Tensor):
         raise TypeError(f"{name}(): input must be a torch.Tensor, but got {type(input).__name__}")
+    ops.check_dense(name, "input", input)
     if input.dim() not in (2, 3) or 0 in input.shape[-2:]:
         raise ArgumentError(
             f"{name}(): input must be (N, C, L) or (C, L) with at least one channel and step, "

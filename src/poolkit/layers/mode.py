@@ -8,7 +8,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from poolkit import geometry
+from poolkit import geometry, ops
 from poolkit.errors import ArgumentError
 from poolkit.geometry import Padding, Size, Windows
 from poolkit.layers import blocks
@@ -106,6 +106,7 @@ def _mode_pool(
     _check(ignore_index, ties)
     if not isinstance(input, Tensor):
         raise TypeError(f"{name}(): input must be a torch.Tensor, but got {type(input).__name__}")
+    ops.check_dense(name, "input", input)
     if input.dtype not in _LABELS:
         allowed = ", ".join(str(dtype).removeprefix("torch.") for dtype in _LABELS)
         raise NotImplementedError(f"{name}(): input must be labels, {allowed}, but got {input.dtype}")

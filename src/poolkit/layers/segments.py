@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from poolkit import geometry, ops
+from poolkit import geometry, transforms
 from poolkit.errors import ArgumentError
 from poolkit.layers.base import Layer, check_eps, check_flag, check_floating, wide
 
@@ -69,7 +69,7 @@ class Segments(NamedTuple):
 
     def pick(self, x: Tensor, values: Tensor) -> Tensor:
         """The rows of x that have these values, (segments, C): the first of equals, the last NaN."""
-        if not (torch.is_grad_enabled() and x.requires_grad) and not ops._transformed():
+        if not (torch.is_grad_enabled() and x.requires_grad) and not transforms.active():
             return values
         found = self.spread(values)
         # Rows are counted in floats, which scatter_reduce takes many times faster than integers, as long as they can.
@@ -179,12 +179,15 @@ def _row_of_integers(name: str, argument: str, values: Integers, device: torch.d
     return values.to(device, torch.int64)
 
 
-def _require(fits: Tensor, message: str, got: Tensor) -> None:
-    """Refuses values that do not fit; a compiled graph cannot branch on them, but it can stop."""
+def _require(fits: Tensor, message: str, number: int, got: Tensor) -> None:
+    """Refuses values that do not fit; the message has a place for the number that they must fit.
+
+    A compiled graph cannot branch on values, but it can stop; its numbers may be symbolic, which text would fix.
+    """
     if torch.compiler.is_compiling():
-        torch._assert_async(fits, message)
+        torch._assert_async(fits, message.format("n"))
     elif fits.device.type != "meta" and not bool(fits):
-        raise ArgumentError(f"{message}, but got {_shortened(got)}")
+        raise ArgumentError(f"{message.format(number)}, but got {_shortened(got)}")
 
 
 def _shortened(values: Tensor) -> str:
@@ -215,15 +218,16 @@ def read_segments(
     if lengths is not None:
         counts = _row_of_integers(name, "lengths", lengths, device)
         fits = (counts >= 0).all() & (counts.sum() == total)
-        _require(fits, f"{name}(): lengths must be 0 or more and sum up to the {total} rows of the input", counts)
+        rule = f"{name}(): lengths must be 0 or more and sum up to the {{}} rows of the input"
+        _require(fits, rule, total, counts)
     else:
         assert offsets is not None
         bounds = _row_of_integers(name, "offsets", offsets, device)
-        rule = f"{name}(): offsets must begin with 0, never fall, and end with {total}, the number of rows"
+        rule = f"{name}(): offsets must begin with 0, never fall, and end with {{}}, the number of rows"
         if bounds.shape[0] == 0:
-            raise ArgumentError(f"{rule}, but got []")
+            raise ArgumentError(f"{rule.format(total)}, but got []")
         counts = bounds.diff()
-        _require((bounds[0] == 0) & (counts >= 0).all() & (bounds[-1] == total), rule, bounds)
+        _require((bounds[0] == 0) & (counts >= 0).all() & (bounds[-1] == total), rule, total, bounds)
     ended = torch.searchsorted(counts.cumsum(0), row, right=True)  # so many segments end at the row or before it
     return Segments(ended, row, counts)
 
@@ -239,7 +243,7 @@ def _from_index(name: str, total: int, index: Tensor, num_segments: int | None) 
     if number < 0:
         raise ArgumentError(f"{name}(): num_segments must be 0 or more, but got {number}")
     fits = ((index >= 0) & (index < number)).all()
-    _require(fits, f"{name}(): index must be from 0 to num_segments - 1 = {number - 1}", index)
+    _require(fits, f"{name}(): index must be from 0 to num_segments - 1 = {{}}", number - 1, index)
     counts = index.new_zeros(number).scatter_add(0, index, torch.ones_like(index))
     order = index.argsort(stable=True)
     place = torch.empty_like(order).scatter(0, order, torch.arange(total, device=index.device))

@@ -88,6 +88,8 @@ def read(
             raise ArgumentError(f"{name}(): a PackedSequence has its own lengths: lengths and mask must be None")
         input, lengths = pad_packed_sequence(input, batch_first=True)
         layout = "batch_first"
+    elif isinstance(input, Tensor) and input.is_nested:
+        input, lengths = _padded(name, input, lengths, mask, layout, argument)
     check_floating(name, **{argument: input})
     batched = input.dim() == 3
     _, order = (LAYOUTS if batched else _SINGLE)[layout]
@@ -104,6 +106,26 @@ def read(
         values = values[None]
         lengths, mask = with_batch(name, lengths, mask)
     return Sequences(values, read_valid(name, lengths, mask, values.shape[0], values.shape[2], values.device), batched)
+
+
+def _padded(
+    name: str, input: Tensor, lengths: Lengths | None, mask: Tensor | None, layout: str, argument: str
+) -> tuple[Tensor, Tensor]:
+    """The padded batch of a jagged tensor, in the same layout, and its lengths."""
+    if lengths is not None or mask is not None:
+        raise ArgumentError(f"{name}(): a nested tensor has its own lengths: lengths and mask must be None")
+    dims, _ = LAYOUTS[layout]
+    ragged = dims.split(", ").index("L")
+    is_jagged = input.layout is torch.jagged and input.dim() == 3
+    if not is_jagged or layout == "time_first" or input._ragged_idx != ragged:  # type: ignore[attr-defined]
+        got = f"layout {input.layout}" if not is_jagged else f"sizes {list(input.shape)}"
+        raise ArgumentError(
+            f"{name}(): a nested {argument} in layout {layout!r} must be ({dims}) of layout torch.jagged with only L "
+            f"ragged, batch first, but got {got}"
+        )
+    steps = input if ragged == 1 else input.transpose(1, 2)
+    padded = torch.nested.to_padded_tensor(steps, 0.0)
+    return padded if ragged == 1 else padded.transpose(1, 2), input.offsets().diff()  # type: ignore[attr-defined]
 
 
 def for_channels(name: str, argument: str, value: Tensor | float, sequences: Sequences) -> Tensor:
@@ -176,8 +198,9 @@ def checked_lengths(name: str, lengths: Lengths, batch: int, steps: int) -> Tens
     lengths = lengths.to(torch.int64)
     if not known:
         fits = ((lengths >= 0) & (lengths <= steps)).all()
-        if torch.compiler.is_compiling():  # a compiled graph cannot branch on values, but it can stop
-            torch._assert_async(fits, f"{name}(): lengths must be from 0 to {steps}")
+        if torch.compiler.is_compiling():
+            # A compiled graph cannot branch on values, but it can stop; text would fix the number of steps.
+            torch._assert_async(fits, f"{name}(): lengths must be from 0 to the number of steps")
         elif not bool(fits):
             _refuse_lengths(name, cast("list[int]", lengths.tolist()), steps)
     return lengths
