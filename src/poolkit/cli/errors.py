@@ -5,7 +5,8 @@ from __future__ import annotations
 from poolkit.errors import ArgumentError
 
 SHOW = ("PIL", "librosa", "matplotlib", "rich", "soundfile", "typer")
-EXTRA = dict.fromkeys(SHOW, "show") | {"torch": "torch"}  # which extra brings a package
+OTHERS = {"torch": "torch", "nibabel": "volumes", "pydicom": "volumes", "av": "video"}
+EXTRA = dict.fromkeys(SHOW, "show") | OTHERS  # which extra brings a package
 
 
 def missing(error: ModuleNotFoundError) -> str | None:

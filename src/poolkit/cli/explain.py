@@ -13,7 +13,6 @@ from poolkit.errors import ArgumentError
 TYPES = ("float32", "float64", "float16", "bfloat16", "bool", "uint8", "int8", "int16", "int32", "int64")
 
 INPUT_SHAPE = Option(metavar="SHAPE", help="Batch, channels, then 1 to 3 spatial sizes: 32,64,112,112.")
-OUTPUT_SIZE = Option(metavar="SIZE", help="Adaptive pooling to this size, instead of windows.")
 
 
 def explain(
@@ -24,7 +23,7 @@ def explain(
     padding: options.PaddingOption = None,
     dilation: options.Dilation = None,
     ceil_mode: options.CeilMode = False,
-    output_size: Annotated[str | None, OUTPUT_SIZE] = None,
+    output_size: options.OutputSize = None,
     param: options.Parameters = None,
     dtype: Annotated[str, Option(metavar="TYPE", help=", ".join(TYPES))] = "float32",
     channels_last: Annotated[bool, Option("--channels-last", help="The layout of the input.")] = False,
@@ -39,10 +38,8 @@ def explain(
         raise ArgumentError(f"--dtype should be one of {', '.join(TYPES)}, but got {dtype!r}")
     [(name, parameters)] = arguments.calls([method], param)
     windows = arguments.windows(kernel_size, stride, padding, dilation, ceil_mode)
-    if output_size is not None and windows:
-        raise ArgumentError(f"--output-size {output_size} allows no {', '.join(windows)} beside it")
     if output_size is not None:
-        windows["output_size"] = arguments.sizes("--output-size", output_size)
+        windows["output_size"] = arguments.adaptive(output_size, windows)
     elif kernel_size is None:
         raise ArgumentError("--kernel-size is missing, or --output-size for adaptive pooling")
     typer.echo(answer(name, shape, dtype, channels_last, backward, windows | parameters))

@@ -14,6 +14,10 @@ PaddingOption = Annotated[
 ]
 Dilation = Annotated[str | None, Option(metavar="SIZE", show_default="1", help="From cell to cell of a window.")]
 CeilMode = Annotated[bool, Option("--ceil-mode", help="Keep windows that reach beyond the end.")]
+OutputSize = Annotated[
+    str | None,
+    Option(metavar="SIZE", help="Adaptive pooling to this size, instead of windows; 1 is global pooling."),
+]
 Parameters = Annotated[
     list[str] | None,
     Option(

@@ -70,3 +70,4 @@ class Subject:
     rgb: bool = False
     limits: tuple[float, float] | None = None  # of the colours; by default those of the values
     square: bool = True  # cells are drawn as squares
+    slices: str = "slice"  # what the maps of a volume are called

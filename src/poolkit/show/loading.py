@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from poolkit import samples
-from poolkit.errors import ArgumentError
-from poolkit.show import array, image, sound
+from poolkit.errors import ArgumentError, nearest
+from poolkit.show import array, dicom, image, sound, video, volume
 from poolkit.show.field import Subject
-
-SUFFIXES = {"sound": sound.SUFFIXES, "image": image.SUFFIXES, "array": array.SUFFIXES}
 
 
 @dataclass(frozen=True)
@@ -22,43 +22,74 @@ class Selection:
     sample_rate: int | None = None
     n_fft: int | None = None
     hop_length: int | None = None
+    waveform: bool | None = None
     key: str | None = None
     rank: int | None = None
 
-    def refuse(self, path: Path, kind: str, *names: str) -> None:
-        """These options mean nothing for this kind of file: refuse rather than ignore them."""
-        for name in names:
-            value = getattr(self, name)
-            if value is not None:
-                option = "--" + name.replace("_", "-")
-                raise ArgumentError(f"{option} {value} is not for {kind}s, and {path.name} is one")
+    def given(self) -> dict[str, Any]:
+        """What was asked for."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Files that are read alike: their name, their endings, their reader and the parts of a selection that it knows."""
+
+    name: str
+    suffixes: tuple[str, ...]
+    read: Callable[..., Subject]
+    options: tuple[str, ...] = ()
+
+    def subject(self, path: Path, given: dict[str, Any]) -> Subject:
+        """What is in the file; refuses, rather than ignores, an option that means nothing here."""
+        for name, value in given.items():
+            if name not in self.options:
+                option = "--" + name.replace("_", "-") + ("" if value is True else f" {value}")
+                raise ArgumentError(f"{option} is not for {self.name}s, and {path.name} is one")
+        return self.read(path, **given)
+
+
+_OF_SOUNDS = ("start", "end", "sample_rate")
+WAVEFORM = Kind("waveform", (), sound.waveform, _OF_SOUNDS)
+DICOM = Kind("DICOM image", dicom.SUFFIXES, dicom.read)
+KINDS = (
+    Kind("sound", sound.SUFFIXES, sound.spectrogram, (*_OF_SOUNDS, "n_fft", "hop_length")),
+    Kind("image", image.SUFFIXES, image.read),
+    Kind("array", array.SUFFIXES, array.read, ("key", "rank")),
+    Kind("volume", volume.SUFFIXES, volume.read),
+    DICOM,
+    Kind("video", video.SUFFIXES, video.read, ("start", "end")),
+)
 
 
 def load(file: str | Path, selection: Selection | None = None) -> Subject:
-    """The sound, image or array in a file, or in the sample of this name if there is no such file."""
-    selection = selection or Selection()
+    """What a file holds, or the sample of this name if there is no such file."""
     path, key = locate(file)
     check_source(path)
-    suffix = path.suffix.lower()
-    if suffix in sound.SUFFIXES:
-        selection.refuse(path, "sound", "key", "rank")
-        return sound.read(
-            path,
-            selection.start,
-            selection.end,
-            sample_rate=16000 if selection.sample_rate is None else selection.sample_rate,
-            n_fft=512 if selection.n_fft is None else selection.n_fft,
-            hop_length=256 if selection.hop_length is None else selection.hop_length,
-        )
-    of_sounds = ("start", "end", "sample_rate", "n_fft", "hop_length")
-    if suffix in image.SUFFIXES:
-        selection.refuse(path, "image", *of_sounds, "key", "rank")
-        return image.read(path)
-    if suffix in array.SUFFIXES:
-        selection.refuse(path, "array", *of_sounds)
-        return array.read(path, selection.key or key, selection.rank)
-    allowed = "; ".join(f"{kind}s {' '.join(suffixes)}" for kind, suffixes in SUFFIXES.items())
+    kind, given = kind_of(path), (selection or Selection()).given()
+    if kind.name == "sound" and given.get("waveform"):
+        kind = WAVEFORM
+        del given["waveform"]
+    if key is not None:
+        given.setdefault("key", key)
+    return kind.subject(path, given)
+
+
+def kind_of(path: Path) -> Kind:
+    """What the ending of the path says; DICOM files may have none."""
+    for kind in KINDS:
+        if path.name.lower().endswith(kind.suffixes):
+            return kind
+    if dicom.recognised(path):
+        return DICOM
+    allowed = "; ".join(f"{kind.name}s {' '.join(kind.suffixes)}" for kind in KINDS)
     raise ArgumentError(f"{path.name}: files with the ending {path.suffix!r} are not read, but {allowed}")
+
+
+def stem(path: Path) -> str:
+    """The name without its ending, both parts of it in x.nii.gz."""
+    return path.stem.removesuffix(".nii") if path.suffix.lower() == ".gz" else path.stem
 
 
 def locate(file: str | Path) -> tuple[Path, str | None]:
@@ -66,9 +97,13 @@ def locate(file: str | Path) -> tuple[Path, str | None]:
     path = Path(file)
     if path.exists() or path.is_symlink():
         return path, None
-    if str(file) in samples.SAMPLES:
-        return samples.find(str(file)), samples.get(str(file)).key
-    raise ArgumentError(f"{str(file)!r} is neither a file nor a sample; the samples are {', '.join(samples.SAMPLES)}")
+    name = str(file)
+    if name in samples.SAMPLES:
+        return samples.find(name), samples.get(name).key
+    raise ArgumentError(
+        f"{name!r} is neither a file nor a sample; the samples are {', '.join(samples.SAMPLES)}"
+        + nearest(name, samples.SAMPLES)
+    )
 
 
 def check_source(path: Path) -> None:

@@ -1,9 +1,12 @@
-"""Sounds: read, mixed to mono, resampled, and turned into a spectrogram in dB."""
+"""Sounds: read, mixed to mono, resampled, and shown as they are or as a spectrogram in dB."""
 
 from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any, NamedTuple
+
+from numpy.typing import NDArray
 
 from poolkit.errors import ArgumentError
 from poolkit.show.field import Axis, Field, Subject
@@ -12,7 +15,15 @@ SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au")
 HIGHEST_RATE = 768_000
 
 
-def read(
+class Recording(NamedTuple):
+    """A part of a sound, mono, at the sample rate wanted."""
+
+    samples: NDArray[Any]
+    start: float
+    notes: tuple[str, ...]
+
+
+def spectrogram(
     path: Path,
     start: float | None = None,
     end: float | None = None,
@@ -22,8 +33,7 @@ def read(
     hop_length: int = 256,
 ) -> Subject:
     """Seconds `start` to `end` of a sound as a spectrogram, in dB below its loudest cell."""
-    if not 1 <= sample_rate <= HIGHEST_RATE:
-        raise ArgumentError(f"sample_rate should be from 1 to {HIGHEST_RATE} Hz, but got {sample_rate}")
+    check_rate(sample_rate)
     if n_fft < 2:
         raise ArgumentError(f"n_fft should be at least 2, but got {n_fft}")
     if hop_length < 1:
@@ -31,6 +41,45 @@ def read(
 
     import librosa
     import numpy as np
+
+    remark = f", n_fft {n_fft}, hop length {hop_length}"
+    recording = recorded(path, start, end, sample_rate, n_fft, f"n_fft={n_fft}", remark)
+    samples = recording.samples
+    spectrum = np.abs(librosa.stft(samples, n_fft=n_fft, hop_length=hop_length))
+    decibels = librosa.amplitude_to_db(spectrum, ref=np.max)
+    time = Axis("time (s)", recording.start, hop_length / sample_rate)
+    frequency = Axis("frequency (Hz)", 0.0, sample_rate / n_fft)
+    return Subject(
+        title=path.name,
+        field=Field("spectrogram", decibels[None], (frequency, time), single=True),
+        source=("recording", samples.shape, samples.dtype),
+        notes=recording.notes,
+        unit="dB",
+        colours="magma",
+        upwards=True,
+        square=False,
+    )
+
+
+def waveform(path: Path, start: float | None = None, end: float | None = None, *, sample_rate: int = 16000) -> Subject:
+    """The samples of seconds `start` to `end` themselves."""
+    check_rate(sample_rate)
+    recording = recorded(path, start, end, sample_rate, 1, "a waveform", "")
+    axis = Axis("time (s)", recording.start, 1 / sample_rate)
+    field = Field("waveform", recording.samples[None], (axis,), single=True)
+    return Subject(path.name, field, notes=recording.notes, square=False)
+
+
+def check_rate(sample_rate: int) -> None:
+    if not 1 <= sample_rate <= HIGHEST_RATE:
+        raise ArgumentError(f"sample_rate should be from 1 to {HIGHEST_RATE} Hz, but got {sample_rate}")
+
+
+def recorded(
+    path: Path, start: float | None, end: float | None, sample_rate: int, least: int, needed_by: str, remark: str
+) -> Recording:
+    """The seconds wanted, of which at least so many samples must be left."""
+    import librosa
     import soundfile
 
     try:
@@ -43,31 +92,17 @@ def read(
         raise ArgumentError(f"{path} cannot be read as a sound: {error.error_string}") from None
     except librosa.ParameterError as error:
         raise ArgumentError(f"{path} cannot be used: {error}") from None
-    if len(samples) < n_fft:
+    if len(samples) < least:
         raise ArgumentError(
             f"{path} is too short: seconds {start:g}-{end:g} are {len(samples)} samples at {sample_rate} Hz,"
-            f" and n_fft={n_fft} needs at least {n_fft}"
+            f" and {needed_by} needs at least {least}"
         )
-    spectrum = np.abs(librosa.stft(samples, n_fft=n_fft, hop_length=hop_length))
-    decibels = librosa.amplitude_to_db(spectrum, ref=np.max)
-
-    time = Axis("time (s)", start, hop_length / sample_rate)
-    frequency = Axis("frequency (Hz)", 0.0, sample_rate / n_fft)
-    notes = [f"seconds {start:g}-{end:g} of {duration:g}, n_fft {n_fft}, hop length {hop_length}"]
+    notes = [f"seconds {start:g}-{end:g} of {duration:g}{remark}"]
     if channels > 1:
         notes.append(f"{channels} channels mixed to one")
     if rate != sample_rate:
         notes.append(f"resampled from {rate} to {sample_rate} Hz")
-    return Subject(
-        title=path.name,
-        field=Field("spectrogram", decibels[None], (frequency, time), single=True),
-        source=("recording", samples.shape, samples.dtype),
-        notes=tuple(notes),
-        unit="dB",
-        colours="magma",
-        upwards=True,
-        square=False,
-    )
+    return Recording(samples, start, tuple(notes))
 
 
 def interval(path: Path, start: float | None, end: float | None, duration: float) -> tuple[float, float]:
