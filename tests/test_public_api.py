@@ -17,7 +17,9 @@ PUBLIC = [
     "METHODS",
     "ArgumentError",
     "ReceptiveField",
+    "accelerate",
     "cite",
+    "drift",
     "explain",
     "functional",
     "nn",
@@ -25,6 +27,8 @@ PUBLIC = [
     "output_size",
     "receptive_field",
     "samples",
+    "summary",
+    "swap",
     "window_table",
 ]
 
