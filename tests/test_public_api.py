@@ -16,7 +16,9 @@ PUBLIC = [
     "METHODS",
     "ArgumentError",
     "ReceptiveField",
+    "accelerate",
     "cite",
+    "drift",
     "explain",
     "functional",
     "nn",
@@ -24,6 +26,8 @@ PUBLIC = [
     "output_size",
     "receptive_field",
     "samples",
+    "summary",
+    "swap",
     "window_table",
 ]
 

@@ -13,18 +13,25 @@ from poolkit.methods import LAYERS, METHODS
 if TYPE_CHECKING:
     from poolkit import functional, nn, numpy, samples
     from poolkit._explain import explain
+    from poolkit.surgery.accelerate import accelerate
+    from poolkit.surgery.drift import drift
+    from poolkit.surgery.summary import summary
+    from poolkit.surgery.swap import swap
 
 __version__ = "0.1.0"
 
 #: Imported when first used: torch, NumPy and the rest are not needed for the geometry.
 _LAZY_MODULES = ("functional", "nn", "numpy", "samples")
+_LAZY_FUNCTIONS = {"explain": "_explain"} | dict.fromkeys(("accelerate", "drift", "summary", "swap"), "surgery")
 
 __all__ = [
     "LAYERS",
     "METHODS",
     "ArgumentError",
     "ReceptiveField",
+    "accelerate",
     "cite",
+    "drift",
     "explain",
     "functional",
     "nn",
@@ -32,6 +39,8 @@ __all__ = [
     "output_size",
     "receptive_field",
     "samples",
+    "summary",
+    "swap",
     "window_table",
 ]
 
@@ -39,8 +48,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name in _LAZY_MODULES:
         return importlib.import_module(f"poolkit.{name}")
-    if name == "explain":
-        return importlib.import_module("poolkit._explain").explain
+    if name in _LAZY_FUNCTIONS:
+        return getattr(importlib.import_module(f"poolkit.{_LAZY_FUNCTIONS[name]}"), name)
     raise AttributeError(f"module 'poolkit' has no attribute {name!r}")
 
 

@@ -522,9 +522,15 @@ def receptive_field(layers: Iterable[dict[str, Any]], rank: int = 2) -> tuple[Re
         else:
             padding = checked.padding
         fields = [
-            ReceptiveField(f.size + (k - 1) * d * f.stride, f.stride * s, f.start - low * f.stride)
-            for f, k, s, d, (low, _) in zip(
-                fields, checked.kernel, checked.stride, checked.dilation, padding, strict=True
+            widened(field, *axis)
+            for field, *axis in zip(
+                fields, checked.kernel, checked.stride, checked.dilation, (low for low, _ in padding), strict=True
             )
         ]
     return tuple(fields)
+
+
+def widened(field: ReceptiveField, kernel: int, stride: int, dilation: int, pad_low: int) -> ReceptiveField:
+    """What windows see, along one axis, of the input of what they slide over."""
+    size = field.size + (kernel - 1) * dilation * field.stride
+    return ReceptiveField(size, field.stride * stride, field.start - pad_low * field.stride)

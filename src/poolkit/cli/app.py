@@ -17,6 +17,7 @@ from poolkit.cli.explain import explain
 from poolkit.cli.list import list_all
 from poolkit.cli.samples import samples
 from poolkit.cli.show import show
+from poolkit.cli.summary import summary
 
 FAILED = 2
 INTERRUPTED = 130
@@ -80,3 +81,4 @@ app.command()(samples)
 app.command()(explain)
 app.command("list")(list_all)
 app.command()(cite)
+app.command()(summary)
