@@ -1,5 +1,6 @@
 # make demo      set up, build, pool a bird's song and leave the picture in build/demo.png
 # make test      set up, build, run every check and test
+# make examples  train and run every application of examples/
 # make bench     compare with torch and with copying the same bytes
 # make bench-recipes  compare with what people write where torch has no such pooling, time and memory
 # make bench-peers, make bench-check  compare with other libraries; count the instructions of some kernels
@@ -16,18 +17,23 @@ INSTALL := $(PIP) install --no-build-isolation --config-settings=build-dir=$(BUI
 	--config-settings=cmake.define.POOLKIT_TESTS=ON --editable
 CPP := $(wildcard cpp/*/*.cpp cpp/*/*.h cpp/*/*/*.h)
 
-.PHONY: demo test bench bench-recipes bench-peers bench-check pictures sanitize lint check format clean
+.PHONY: demo test examples bench bench-recipes bench-peers bench-check pictures sanitize lint check format clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/sample $(BUILD)/installed
 	$(BIN)/poolkit show birds_10s --start 1.5 --end 4.5 --sample-rate 16000 --n-fft 512 --hop-length 256 \
 		--method max --method avg --kernel-size 2 -o build/demo.png
 
-test: $(VENV)/sample $(BUILD)/installed
+test: $(VENV)/sample $(VENV)/data $(BUILD)/installed
 	$(BIN)/cmake --build $(BUILD) --target sweep
 	$(BIN)/ctest --test-dir $(BUILD) --output-on-failure --parallel 2
 	$(MAKE) check
 	$(BIN)/pytest -n 2
+
+examples: $(VENV)/sample $(VENV)/data $(BUILD)/installed
+	for example in $(filter-out examples/data.py,$(wildcard examples/*.py)); do \
+		echo "== $$example" && $(BIN)/python $$example || exit; \
+	done
 
 bench: $(BUILD)/installed
 	$(BIN)/python benchmarks/run.py --peer poolkit --peer torch
@@ -80,10 +86,15 @@ $(VENV)/tools: pyproject.toml
 
 # Editable: Python files need no new installation, C++ files are compiled again as far as they changed.
 $(BUILD)/installed: $(VENV)/tools CMakeLists.txt $(CPP)
-	$(INSTALL) '.[torch,show,test,dev]'
+	$(INSTALL) '.[torch,show,examples,test,dev]'
 	touch $@
 
 # Only its recording is wanted, not the dependencies.
 $(VENV)/sample: $(VENV)/tools
 	$(PIP) install --no-deps opensoundscape==0.13.2
+	touch $@
+
+# So it is with the data of the examples.
+$(VENV)/data: $(VENV)/tools examples/data.txt
+	$(PIP) install --no-deps --requirement examples/data.txt
 	touch $@
