@@ -15,7 +15,7 @@ import pytest
 from commands import refused, run
 
 import poolkit
-from poolkit import _cite, geometry, nn
+from poolkit import _cite, geometry, nn, samples
 from poolkit.cli.arguments import calls
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -98,6 +98,37 @@ def test_commands_of_the_documentation_say_what_they_say(command: str, output: s
         assert output in ("", run(*shlex.split(command)))
 
 
+GALLERY = re.findall(
+    r"^!\[.+\]\(images/(\w+)\.png\)\n\n```console\n\$ poolkit (show .+) -o \1\.png\n```$",
+    (ROOT / "docs" / "gallery.md").read_text(),
+    re.MULTILINE,
+)
+
+
+@pytest.mark.parametrize(("name", "command"), GALLERY, ids=[name for name, _ in GALLERY])
+@pytest.mark.filterwarnings("ignore:.*slated for removal:DeprecationWarning")  # of what librosa imports
+@pytest.mark.usefixtures("folder")
+def test_commands_of_the_gallery_run(name: str, command: str) -> None:
+    """Their numbers: drawing takes longer, and `make pictures` does it."""
+    sample = samples.get(shlex.split(command)[1])
+    if sample.kind == "video":
+        pytest.importorskip("av", reason="PyAV, which reads videos, is not installed: pip install av")
+    if sample.path is None:
+        pytest.skip(f"a sample is not installed: {sample.install}")
+    assert f"numbers: {name}.json" in run(*shlex.split(command), "-o", f"{name}.json")
+
+
+def test_every_picture_of_the_gallery_has_a_command() -> None:
+    page = (ROOT / "docs" / "gallery.md").read_text()
+    assert len(GALLERY) == page.count("![") == page.count("$ poolkit") > 5
+
+
+@pytest.mark.usefixtures("folder")
+def test_the_example_of_the_command_line_page_prints_what_it_says() -> None:
+    assert told(ROOT / "docs" / "command-line.md")
+    assert Path("terrain.html").read_text().startswith("<!DOCTYPE html>")
+
+
 @pytest.mark.parametrize("name", poolkit.METHODS)
 def test_pages_of_methods_show_a_picture_and_the_command_that_draws_it(name: str) -> None:
     page = (ROOT / "docs" / "methods" / f"{name}.md").read_text()
@@ -110,7 +141,9 @@ def test_pages_of_methods_show_a_picture_and_the_command_that_draws_it(name: str
 def test_pictures_of_pages_are_small() -> None:
     shown = re.findall(r"\.\./images/(\w+)\.png", "".join(page.read_text() for page in ROOT.glob("docs/methods/*.md")))
     assert len(set(shown)) == len(shown) > len(poolkit.METHODS)
-    assert {path.stem for path in (ROOT / "docs" / "images").glob("*.png")} == {"birds", *shown}
+    gallery = {name for name, _ in GALLERY}
+    assert {path.stem for path in (ROOT / "docs" / "images").glob("*.png")} == {"birds", *gallery, *shown}
+    assert all((ROOT / "docs" / "images" / f"{name}.png").stat().st_size <= 150_000 for name in gallery)
     for name in shown:
         content = (ROOT / "docs" / "images" / f"{name}.png").read_bytes()
         assert content.startswith(b"\x89PNG")

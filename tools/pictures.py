@@ -1,4 +1,4 @@
-"""Draws docs/images/<name>.png for the pages of methods and layers, by poolkit, from recordings of other packages.
+"""Draws docs/images/<name>.png for the pages of methods and layers and for the gallery, from files of other packages.
 
 python tools/pictures.py              all of them
 python tools/pictures.py soft median  these
@@ -11,6 +11,7 @@ import dataclasses
 import functools
 import io
 import pathlib
+import re
 import shlex
 import sys
 import tempfile
@@ -22,13 +23,15 @@ from PIL import Image
 
 from poolkit import functional as F
 from poolkit import nn
+from poolkit.cli import errors
 from poolkit.cli.app import app
 from poolkit.methods import Row
 from poolkit.show import Axis, Field, Selection, Subject, draw, load, save
 from poolkit.show.writing import whole
 
-IMAGES = pathlib.Path(__file__).resolve().parent.parent / "docs" / "images"
-WIDTH, MOST_BYTES = 960, 60_000
+DOCS = pathlib.Path(__file__).resolve().parent.parent / "docs"
+IMAGES = DOCS / "images"
+WIDTH, MOST_BYTES = 960, {"page": 60_000, "gallery": 150_000}
 
 _SONG = "birds_10s --start 1.8 --end 2.8"
 _PORTRAIT = "grace_hopper --kernel-size 16"
@@ -54,6 +57,12 @@ COMMANDS = {
     "std": f"{_SONG} --kernel-size 6 --method std --method avg",
     "var": "terrain --kernel-size 8 --method var --method std",
 }
+
+
+def gallery() -> dict[str, str]:
+    """What `poolkit show` is told for the pictures of the gallery, read from its page."""
+    found = re.findall(r"^\$ poolkit show (.+) -o (\w+)\.png$", (DOCS / "gallery.md").read_text(), re.MULTILINE)
+    return {name: command for command, name in found}
 
 
 Drawing = tuple[Subject, list[Field]]
@@ -283,11 +292,12 @@ def shown(name: str, path: pathlib.Path) -> None:
         caption, drawing = LAYERS[name]
         save(draw(*drawing(), caption), path)
         return
+    command = (COMMANDS | gallery())[name]
     with contextlib.redirect_stdout(io.StringIO()):
-        app(["show", *shlex.split(COMMANDS[name]), "--output", str(path)], standalone_mode=False)
+        app(["show", *shlex.split(command), "--output", str(path)], standalone_mode=False)
 
 
-def small(path: pathlib.Path, target: pathlib.Path) -> None:
+def small(path: pathlib.Path, target: pathlib.Path, most: int) -> None:
     """The picture with as many colours as the size of a page's image allows."""
     with Image.open(path) as opened:
         picture = opened.convert("RGB")
@@ -297,7 +307,7 @@ def small(path: pathlib.Path, target: pathlib.Path) -> None:
         picture.quantize(colours, Image.Quantize.MAXCOVERAGE, kmeans=2, dither=Image.Dither.NONE).save(
             stream, "PNG", optimize=True
         )
-        if stream.tell() <= MOST_BYTES:
+        if stream.tell() <= most:
             break
     else:
         raise SystemExit(f"{target.name}: {stream.tell()} bytes with {colours} colours; draw less")
@@ -308,7 +318,11 @@ def small(path: pathlib.Path, target: pathlib.Path) -> None:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
-        for name in sys.argv[1:] or (*COMMANDS, *LAYERS):
+        for name in sys.argv[1:] or (*COMMANDS, *LAYERS, *gallery()):
             drawn = pathlib.Path(folder) / "drawn.png"
-            shown(name, drawn)
-            small(drawn, IMAGES / f"{name}.png")
+            try:
+                shown(name, drawn)
+            except (FileNotFoundError, ModuleNotFoundError) as error:  # samples of packages that not everybody has
+                print(f"{name}.png stays as it is: {errors.line(error)}")
+                continue
+            small(drawn, IMAGES / f"{name}.png", MOST_BYTES["gallery" if name in gallery() else "page"])

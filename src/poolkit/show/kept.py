@@ -32,7 +32,7 @@ class Kept:
     pooled: Field
     shares: Field  #: how many outputs each cell of the input stands for
     lost: Field  #: the input less the map made as large as it, as `restored_by` says
-    restored_by: str
+    restored_by: str  #: "repeated" or "unpooled"
     used: float  #: the share of cells that any output came from, 0 to 1
     contributors: float  #: effective number of cells behind an output, on average
     repeated: float  #: RMS error of repeating the nearest output, in units of the input's standard deviation
@@ -79,13 +79,15 @@ def kept(
     unpools = None
     if takes_one_cell(method, given):
         unpools = unpooled(functools.partial(function, return_indices=True), values, plan)
-    restored = unpools if restore == "unpool" and unpools is not None else repeats
+    restored, restored_by = repeats, "repeated"
+    if restore == "unpool" and unpools is not None:
+        restored, restored_by = unpools, "unpooled"
     called, axes = label(name, given), pooled_axes(field.axes, plan)
     return Kept(
         pooled=Field(called, routed.pooled, axes, field.single),
         shares=Field(f"{called}: where from", routed.shares, field.axes, field.single),
-        lost=Field(f"{called}: thrown away", values - restored, field.axes, field.single),
-        restored_by="repetition" if restored is repeats else "unpooling",
+        lost=Field(f"{called}: lost, {restored_by}", values - restored, field.axes, field.single),
+        restored_by=restored_by,
         used=float(np.mean(routed.shares > 0)),
         contributors=routed.contributors,
         repeated=distance(values, repeats),

@@ -56,7 +56,7 @@ def draw_kept(
     view = View(channel, slice)
     view.check(subject)
     shares = [flat(subject, result.shares) for result in results]
-    losses = [flat(subject, magnitudes(result.lost, result.restored_by)) for result in results]
+    losses = [flat(subject, magnitudes(result.lost)) for result in results]
     of_losses = heat(subject, losses, subject.unit)
     rows: list[list[Panel | None]] = [
         [next(panels_of(subject, field, view)) for field in (subject.field, *(result.pooled for result in results))],
@@ -73,8 +73,8 @@ def flat(subject: Subject, field: Field) -> Field:
     return dataclasses.replace(field, values=field.values.mean(axis=0, keepdims=True), single=True)
 
 
-def magnitudes(lost: Field, restored_by: str) -> Field:
-    return dataclasses.replace(lost, name=f"{lost.name}, by {restored_by}", values=np.abs(lost.values))
+def magnitudes(field: Field) -> Field:
+    return dataclasses.replace(field, values=np.abs(field.values))
 
 
 def heat(subject: Subject, fields: Sequence[Field], unit: str) -> Subject:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -59,22 +59,29 @@ def shift(
     if isinstance(getattr(windows, "padding", 0), str) and "count_include_pad" in known:
         given["count_include_pad"] = False  # 'same' never counts its padding, which becomes numbers here
 
-    def result(moved: int) -> Array:
-        values = np.roll(cells, moved, -1)
-        if name is None:
-            corners = (slice(None, None, stride) for stride in strides)
-            return values[(slice(None), *corners)]
+    def subsampled(values: Array) -> Array:
+        corners = (slice(None, None, stride) for stride in strides)
+        return values[(slice(None), *corners)]
+
+    def pooled(values: Array) -> Array:
         reach = along.dilation * (along.kernel - 1) + 1 if along.kernel else step
         values = np.take(values, range(values.shape[-1] + max(reach - step, 0)), -1, mode="wrap")
-        return pool(dataclasses.replace(field, values=values), name, unpadded(windows, plan), given, seed).values
+        return pool(dataclasses.replace(field, values=values), str(name), unpadded(windows, plan), given, seed).values
 
-    maps = [result(moved).astype(np.float64) for moved in range(most + 1)]
+    if name is None:
+        return changes(SUBSAMPLED, subsampled, cells, step, most)
+    return changes(label(name, parameters or {}), pooled, cells, step, most)
+
+
+def changes(name: str, function: Callable[[Array], Array], values: Array, stride: int, most: int) -> Shift:
+    """The same of any function of (channels, *spatial), whose map moves by a cell for each stride of the input."""
+    maps = [function(np.roll(values, cells, -1)).astype(np.float64) for cells in range(most + 1)]
     change = tuple(distance(maps[0], shifted) for shifted in maps)
     moved = tuple(
-        min(distance(np.roll(maps[0], places, -1), shifted) for places in {cells // step, -(-cells // step)})
+        min(distance(np.roll(maps[0], places, -1), shifted) for places in {cells // stride, -(-cells // stride)})
         for cells, shifted in enumerate(maps)
     )
-    return Shift(SUBSAMPLED if name is None else label(name, parameters or {}), change, moved)
+    return Shift(name, change, moved)
 
 
 def unpadded(windows: AnyArguments, plan: Windows) -> AnyArguments:
