@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import io
 import pickle
 from collections.abc import Callable
@@ -300,8 +301,19 @@ def test_autocast(layer: Layer, sample: Sample, dtype: torch.dtype) -> None:
     assert all(x.grad is not None and x.grad.isfinite().all() for x in leaves)
 
 
+#: Layers whose first dimension is no batch, or one that must fit further arguments.
+OF_FIXED_BATCH = ("segment", "roi_align", "roi_pool", "ps_roi_pool", "ps_roi_align", "prroi_pool")
+
+
 @some_samples
 def test_exports(layer: Layer, sample: Sample) -> None:
+    """For a batch of any size, where there is one."""
     module, inputs, given = build(sample), inputs_of(sample), given_to(sample)
-    program = torch.export.export(module, tuple(inputs), given)
-    torch.testing.assert_close(program.module()(*inputs, **given), module(*inputs, **given))
+    batch = None if layer.name in OF_FIXED_BATCH else {0: torch.export.Dim.DYNAMIC}
+    names = list(inspect.signature(module.forward).parameters)
+    shapes = dict.fromkeys([*names[: len(inputs)], *given], batch)
+    program = torch.export.export(module, tuple(inputs), given, dynamic_shapes=shapes)
+    copies = 1 if batch is None else 3
+    more = [torch.cat([x] * copies) for x in inputs]
+    more_given = {name: torch.cat([value] * copies) for name, value in given.items()}
+    torch.testing.assert_close(program.module()(*more, **more_given), module(*more, **more_given))
