@@ -46,6 +46,7 @@ class Everything(torch.nn.Module):
         return [pool(x) for pool in self.pools]
 
 
+@pytest.mark.feature("export", rows=METHODS)
 @pytest.mark.parametrize(("first", "second"), OPEN)
 def test_exports_for_any_size(first: tuple[int, ...], second: tuple[int, ...]) -> None:
     open_sizes = {dim: Dim.DYNAMIC for dim, (a, b) in enumerate(zip(first, second, strict=True)) if a != b}

@@ -121,6 +121,7 @@ def test_bad_inputs_are_refused(layer: Layer, sample: Sample) -> None:
 # --------------------------------------------------------------------------------- value and gradient
 
 
+@pytest.mark.feature("float types")
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
 @every_floating_sample
 def test_shape_dtype_and_precision(layer: Layer, sample: Sample, dtype: torch.dtype) -> None:
@@ -154,6 +155,7 @@ def called(module: torch.nn.Module, sample: Sample) -> tuple[Callable[..., Any],
     return function, [tensor.detach().clone().requires_grad_() for tensor in tensors]
 
 
+@pytest.mark.feature("backward")
 @every_floating_sample
 def test_finite_differences(layer: Layer, sample: Sample) -> None:
     module = build(sample)
@@ -162,6 +164,7 @@ def test_finite_differences(layer: Layer, sample: Sample) -> None:
         assert torch.autograd.gradcheck(function, tensors, fast_mode=sum(t.numel() for t in tensors) > BOTH_GRADIENTS)
 
 
+@pytest.mark.feature("double backward")
 @every_floating_sample
 def test_second_derivative(layer: Layer, sample: Sample) -> None:
     module = build(sample)
@@ -257,6 +260,7 @@ some_samples = of_samples(FIRST_AND_LAST)
 some_floating_samples = of_samples(floating(FIRST_AND_LAST))
 
 
+@pytest.mark.feature("compile")
 @some_samples
 def test_compiles_whole(layer: Layer, sample: Sample) -> None:
     """One graph without a break, forward and backward, with the numbers of the eager call."""
@@ -268,6 +272,8 @@ def test_compiles_whole(layer: Layer, sample: Sample) -> None:
     torch.compiler.reset()
 
 
+@pytest.mark.feature("forward mode")
+@pytest.mark.feature("vmap")
 @pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")  # torch's own, for forward AD
 @some_floating_samples
 def test_function_transforms(layer: Layer, sample: Sample) -> None:
@@ -284,6 +290,7 @@ def test_function_transforms(layer: Layer, sample: Sample) -> None:
     torch.testing.assert_close(mapped, torch.stack([module(x, **given), module(-x, **given)]))
 
 
+@pytest.mark.feature("autocast")
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
 @some_floating_samples
 def test_autocast(layer: Layer, sample: Sample, dtype: torch.dtype) -> None:
@@ -305,6 +312,7 @@ def test_autocast(layer: Layer, sample: Sample, dtype: torch.dtype) -> None:
 OF_FIXED_BATCH = ("segment", "roi_align", "roi_pool", "ps_roi_pool", "ps_roi_align", "prroi_pool")
 
 
+@pytest.mark.feature("export")
 @some_samples
 def test_exports(layer: Layer, sample: Sample) -> None:
     """For a batch of any size, where there is one."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from features import Subject, every_floating_subject, every_subject
+from features import Subject, every_floating_subject, every_method, every_subject
 from torch._subclasses import FakeTensorMode
 from torch.testing import assert_close
 
@@ -36,6 +36,7 @@ def test_other_layouts_are_refused(subject: Subject, kind: str) -> None:
         function(other, *others)
 
 
+@pytest.mark.feature("subclasses")
 @every_floating_subject
 def test_subclasses_stay(subject: Subject) -> None:
     function = subject.function()
@@ -44,6 +45,7 @@ def test_subclasses_stay(subject: Subject) -> None:
     assert_close(y.as_subclass(torch.Tensor), function(*subject.inputs))
 
 
+@pytest.mark.feature("fake tensors")
 @every_subject
 def test_fake_tensors_have_the_shape(subject: Subject) -> None:
     """Without a value, which is what compilers reckon with."""
@@ -56,6 +58,23 @@ def test_fake_tensors_have_the_shape(subject: Subject) -> None:
     with mode:
         y = torch.func.functional_call(module, state, fakes, given)
     assert (y.shape, y.dtype, y.device) == (expected.shape, expected.dtype, expected.device)
+
+
+@pytest.mark.feature("autocast")
+@every_method
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_autocast_leaves_methods_their_type(subject: Subject, dtype: torch.dtype) -> None:
+    """What a matrix product made half stays half; what is float32 stays so."""
+    function, (x, *_) = subject.function(), subject.inputs
+    for given in (torch.float32, dtype):
+        leaf = x.to(given).requires_grad_()
+        with torch.autocast("cpu", dtype=dtype):
+            y = function(leaf)
+            y.float().square().sum().backward()
+        assert y.dtype == given
+        assert torch.equal(y, function(leaf))
+        assert leaf.grad is not None
+        assert leaf.grad.isfinite().all()
 
 
 # ----------------------------------------------------------------------------------- sequences of any length
