@@ -67,6 +67,7 @@ check: $(BUILD)/installed
 	$(BIN)/mypy
 	$(BIN)/python tools/stubs.py --check
 	$(BIN)/python tools/docs.py --check
+	$(BIN)/python tools/features.py --check
 
 format: $(VENV)/tools
 	$(BIN)/ruff check --fix-only

@@ -26,6 +26,15 @@ hypothesis.settings.register_profile("thorough", hypothesis.settings.get_profile
 hypothesis.settings.load_profile("poolkit")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """What docs/features.md rests on may not be skipped."""
+    report = yield
+    if report.skipped and item.get_closest_marker("feature") is not None:
+        report.outcome, report.longrepr = "failed", "a test that shows a feature was skipped"
+    return report
+
+
 @pytest.fixture(autouse=True)
 def two_threads() -> Iterator[None]:
     """Threads are on, as for users, however a test before left them."""

@@ -52,3 +52,6 @@ every_subject = pytest.mark.parametrize("subject", SUBJECTS, ids=lambda subject:
 every_floating_subject = pytest.mark.parametrize(
     "subject", [subject for subject in SUBJECTS if subject.floats], ids=lambda subject: subject.name
 )
+
+OF_METHODS = [subject for subject in SUBJECTS if subject.name in METHODS]
+every_method = pytest.mark.parametrize("subject", OF_METHODS, ids=lambda subject: subject.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import io
 import pickle
 from collections.abc import Callable
@@ -120,6 +121,7 @@ def test_bad_inputs_are_refused(layer: Layer, sample: Sample) -> None:
 # --------------------------------------------------------------------------------- value and gradient
 
 
+@pytest.mark.feature("float types")
 @pytest.mark.parametrize("dtype", FLOATS, ids=str)
 @every_floating_sample
 def test_shape_dtype_and_precision(layer: Layer, sample: Sample, dtype: torch.dtype) -> None:
@@ -153,6 +155,7 @@ def called(module: torch.nn.Module, sample: Sample) -> tuple[Callable[..., Any],
     return function, [tensor.detach().clone().requires_grad_() for tensor in tensors]
 
 
+@pytest.mark.feature("backward")
 @every_floating_sample
 def test_finite_differences(layer: Layer, sample: Sample) -> None:
     module = build(sample)
@@ -161,6 +164,7 @@ def test_finite_differences(layer: Layer, sample: Sample) -> None:
         assert torch.autograd.gradcheck(function, tensors, fast_mode=sum(t.numel() for t in tensors) > BOTH_GRADIENTS)
 
 
+@pytest.mark.feature("double backward")
 @every_floating_sample
 def test_second_derivative(layer: Layer, sample: Sample) -> None:
     module = build(sample)
@@ -256,6 +260,7 @@ one_sample = of_samples([(layer, layer.samples[len(layer.samples) // 2]) for lay
 some_floating_samples = of_samples(floating(FIRST_AND_LAST))
 
 
+@pytest.mark.feature("compile")
 @one_sample
 def test_compiles_whole(layer: Layer, sample: Sample) -> None:
     """One graph without a break, forward and backward, with the numbers of the eager call."""
@@ -267,6 +272,8 @@ def test_compiles_whole(layer: Layer, sample: Sample) -> None:
     torch.compiler.reset()
 
 
+@pytest.mark.feature("forward mode")
+@pytest.mark.feature("vmap")
 @pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")  # torch's own, for forward AD
 @some_floating_samples
 def test_function_transforms(layer: Layer, sample: Sample) -> None:
@@ -283,6 +290,7 @@ def test_function_transforms(layer: Layer, sample: Sample) -> None:
     torch.testing.assert_close(mapped, torch.stack([module(x, **given), module(-x, **given)]))
 
 
+@pytest.mark.feature("autocast")
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
 @some_floating_samples
 def test_autocast(layer: Layer, sample: Sample, dtype: torch.dtype) -> None:
@@ -300,8 +308,20 @@ def test_autocast(layer: Layer, sample: Sample, dtype: torch.dtype) -> None:
     assert all(x.grad is not None and x.grad.isfinite().all() for x in leaves)
 
 
+#: Layers whose first dimension is no batch, or one that must fit further arguments.
+OF_FIXED_BATCH = ("segment", "roi_align", "roi_pool", "ps_roi_pool", "ps_roi_align", "prroi_pool")
+
+
+@pytest.mark.feature("export")
 @one_sample
 def test_exports(layer: Layer, sample: Sample) -> None:
+    """For a batch of any size, where there is one."""
     module, inputs, given = build(sample), inputs_of(sample), given_to(sample)
-    program = torch.export.export(module, tuple(inputs), given)
-    torch.testing.assert_close(program.module()(*inputs, **given), module(*inputs, **given))
+    batch = None if layer.name in OF_FIXED_BATCH else {0: torch.export.Dim.DYNAMIC}
+    names = list(inspect.signature(module.forward).parameters)
+    shapes = dict.fromkeys([*names[: len(inputs)], *given], batch)
+    program = torch.export.export(module, tuple(inputs), given, dynamic_shapes=shapes)
+    copies = 1 if batch is None else 3
+    more = [torch.cat([x] * copies) for x in inputs]
+    more_given = {name: torch.cat([value] * copies) for name, value in given.items()}
+    torch.testing.assert_close(program.module()(*more, **more_given), module(*more, **more_given))

@@ -88,6 +88,7 @@ def refused(name: str, problem: Problem, x: torch.Tensor, **params: Any) -> bool
 # ------------------------------------------------------------------------------ value and gradient
 
 
+@pytest.mark.feature("float types")
 @every_form
 @every_rank
 @every_method
@@ -146,6 +147,7 @@ def test_full_vectors(name: str, form: str, dtype: torch.dtype) -> None:
         assert_near(x.grad, expected.backward(gradient.double().numpy()), 3 * ROUNDING[dtype])
 
 
+@pytest.mark.feature("backward")
 @every_form
 @every_rank
 @every_method
@@ -163,6 +165,7 @@ def test_finite_differences(name: str, rank: int, form: str) -> None:
         )
 
 
+@pytest.mark.feature("double backward")
 @every_form
 @every_rank
 @every_method
@@ -647,6 +650,7 @@ def test_linear_methods_save_nothing(name: str, form: str) -> None:
     assert saved == []
 
 
+@pytest.mark.feature("compile")
 @every_method
 def test_compiles_whole(name: str) -> None:
     """One graph without a break, forward and backward, with the numbers of the eager call."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from features import SUBJECTS, Subject, every_floating_subject
+from features import OF_METHODS, SUBJECTS, Subject, every_floating_subject, every_method
 from problems import distinct
 from torch.autograd import forward_ad
 from torch.func import functional_call, grad, hessian, jacfwd, jacrev, jvp, vmap
@@ -39,6 +39,7 @@ def gradient(function: Callable[..., torch.Tensor], x: torch.Tensor) -> torch.Te
     return result
 
 
+@pytest.mark.feature("per-sample gradients")
 @every_floating_subject
 def test_gradients_per_sample(subject: Subject) -> None:
     """vmap(grad) gives each sample the gradient that it has alone, and autograd passes through vmap."""
@@ -50,6 +51,7 @@ def test_gradients_per_sample(subject: Subject) -> None:
     assert_close(gradient(lambda samples: vmap(loss)(samples).sum(), samples), expected)
 
 
+@pytest.mark.feature("checkpoint, hooks")
 @every_floating_subject
 def test_training_with_checkpoints_and_hooks(subject: Subject) -> None:
     """Checkpointing changes no gradient; hooks see each pass once."""
@@ -72,6 +74,7 @@ def test_training_with_checkpoints_and_hooks(subject: Subject) -> None:
     assert_close(actual, expected, rtol=0, atol=0)
 
 
+@pytest.mark.feature("inference mode")
 @every_floating_subject
 def test_inference_mode(subject: Subject) -> None:
     function = subject.function()
@@ -102,8 +105,6 @@ def test_weights_and_samples_are_mapped_together(subject: Subject) -> None:
 
 # ------------------------------------------------------------------------------------- methods of windows
 
-OF_METHODS = [subject for subject in SUBJECTS if subject.name in METHODS]
-
 
 def is_linear(subject: Subject) -> bool:
     """Whether the method is linear once it is known which cells won."""
@@ -111,9 +112,7 @@ def is_linear(subject: Subject) -> bool:
     return all(KERNELS[step.kernel].gradient in ("linear", "winner", "linear+winner") for step in steps)
 
 
-every_method = pytest.mark.parametrize("subject", OF_METHODS, ids=lambda subject: subject.name)
-
-
+@pytest.mark.feature("forward mode")
 @every_method
 def test_all_orders_of_transforms(subject: Subject) -> None:
     """Forward and reverse mode say the same, alone, mapped and one on top of the other."""
@@ -135,6 +134,7 @@ def test_all_orders_of_transforms(subject: Subject) -> None:
         assert_close(second(penalty)(small), expected)
 
 
+@pytest.mark.feature("vmap")
 @every_method
 def test_vmap_runs_the_kernel(subject: Subject, formulas: list[str]) -> None:
     function, (x, *_) = subject.function(), subject.inputs

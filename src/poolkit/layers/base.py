@@ -90,6 +90,11 @@ def check_eps(eps: float) -> None:
         raise ArgumentError(f"eps must be a finite number > 0, but got {eps!r}")
 
 
+def has_values(x: Tensor) -> bool:
+    """Whether values can be looked at: meta and fake tensors have none."""
+    return not (x.is_meta or isinstance(x, torch._subclasses.FakeTensor))
+
+
 def wide_dtype(dtype: torch.dtype) -> torch.dtype:
     """The type to compute in: half precision is computed in float32, integers as they are."""
     return torch.promote_types(dtype, torch.float32) if dtype.is_floating_point else dtype

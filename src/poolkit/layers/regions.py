@@ -15,7 +15,7 @@ from torch import Tensor
 from poolkit import geometry
 from poolkit.errors import ArgumentError
 from poolkit.layers import region_ops
-from poolkit.layers.base import Layer, check_flag, check_floating
+from poolkit.layers.base import Layer, check_flag, check_floating, has_values
 
 #: More samples along a bin than this only cost time.
 MOST_SAMPLES = 2**16
@@ -187,7 +187,7 @@ def _good(boxes: Tensor, samples: int) -> Tensor:
 
 
 def _check_values(name: str, boxes: Tensor, samples: int) -> None:
-    if torch.compiler.is_compiling() or boxes.is_meta or isinstance(boxes, torch._subclasses.FakeTensor):
+    if torch.compiler.is_compiling() or not has_values(boxes):
         return  # no values yet: the operator checks them again
     good = _good(boxes, samples)
     if not bool(good.all()):

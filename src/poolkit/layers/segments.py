@@ -11,7 +11,7 @@ from torch import Tensor
 
 from poolkit import geometry, transforms
 from poolkit.errors import ArgumentError
-from poolkit.layers.base import Layer, check_eps, check_flag, check_floating, wide
+from poolkit.layers.base import Layer, check_eps, check_flag, check_floating, has_values, wide
 
 Integers = Tensor | Sequence[int]
 
@@ -186,7 +186,7 @@ def _require(fits: Tensor, message: str, number: int, got: Tensor) -> None:
     """
     if torch.compiler.is_compiling():
         torch._assert_async(fits, message.format("n"))
-    elif fits.device.type != "meta" and not bool(fits):
+    elif has_values(fits) and not bool(fits):
         raise ArgumentError(f"{message.format(number)}, but got {_shortened(got)}")
 
 
@@ -236,7 +236,7 @@ def _from_index(name: str, total: int, index: Tensor, num_segments: int | None) 
     if index.shape != (total,):
         raise ArgumentError(f"{name}(): index must have the shape {[total]}, but got {list(index.shape)}")
     if num_segments is None:
-        if torch.compiler.is_compiling() or index.device.type == "meta":
+        if torch.compiler.is_compiling() or not has_values(index):
             raise ArgumentError(f"{name}(): num_segments must be given where values are unknown, but got None")
         num_segments = int(index.max()) + 1 if total else 0
     number = geometry.integer("num_segments", num_segments)

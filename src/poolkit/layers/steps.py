@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from poolkit import geometry
 from poolkit.errors import ArgumentError
-from poolkit.layers.base import check_floating, wide_dtype
+from poolkit.layers.base import check_floating, has_values, wide_dtype
 
 #: The dimensions of a batch, and the order that makes them (N, C, L).
 LAYOUTS = {
@@ -190,7 +190,7 @@ def checked_lengths(name: str, lengths: Lengths, batch: int, steps: int) -> Tens
         lengths = torch.tensor(numbers, dtype=torch.int64)
         known = True
     else:
-        known = lengths.device.type == "meta"
+        known = not has_values(lengths)
     if lengths.dtype.is_floating_point or lengths.dtype.is_complex or lengths.dtype == torch.bool:
         raise TypeError(f"{name}(): lengths must have an integer dtype, but got {lengths.dtype}")
     if lengths.shape != (batch,):
