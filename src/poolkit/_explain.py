@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from poolkit import geometry, methods, ops
+from poolkit import triton as gpu
 
 
 def explain(input: Tensor, method: str, *, backward: bool | None = None, **arguments: Any) -> str:
@@ -46,6 +47,9 @@ def explain(input: Tensor, method: str, *, backward: bool | None = None, **argum
             continue
         if input.device.type == "meta":
             lines.append(f"{step.kernel}: shapes only; the input is on the meta device")
+            continue
+        if input.device.type in gpu.DEVICES:
+            lines.append(f"{step.kernel}: kernel; Triton, device {input.device.type}")
             continue
         winners = backward and "winner" in methods.KERNELS[step.kernel].gradient
         packed = geometry.pack(windows, step.counting, step.divisor)

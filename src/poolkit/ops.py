@@ -1,18 +1,21 @@
 """The operators behind every function: which code runs, and its gradient.
 
-CPU tensors of the usual dtypes go to the compiled kernels (torch.ops.poolkit), everything else to reference.py.
+CPU tensors of the usual dtypes go to the compiled kernels (torch.ops.poolkit), those of a GPU by the same operators to
+the kernels in Triton, everything else to reference.py.
 """
 
 from __future__ import annotations
 
 import functools
 import pathlib
+from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
 
 from poolkit import geometry, reference, sharding, transforms
+from poolkit import triton as gpu
 from poolkit.geometry import Axis, Windows
 from poolkit.methods import COUNT_VALID, KERNELS, Step
 from poolkit.methods.ranks import RULES
@@ -72,12 +75,19 @@ def why_no_kernel(x: Tensor, kernel: str, backward: bool = False) -> str | None:
 
 
 def _why_not_taken(x: Tensor, kernel: str) -> str | None:
-    if x.device.type not in ("cpu", "meta"):
+    dtypes = KERNEL_DTYPES
+    if x.device.type in gpu.DEVICES:
+        if not gpu.is_installed():
+            return f"the kernels for device {x.device.type!r} need triton, which is not installed"
+        dtypes = gpu.DTYPES
+    elif x.device.type not in ("cpu", "meta"):
         return f"there are no kernels for device {x.device.type!r}"
     if x.layout is not torch.strided:
         return f"the input's layout is {x.layout}"
-    if x.dtype not in KERNEL_DTYPES[kernel]:
-        return f"there is no kernel for {x.dtype}"
+    if kernel not in dtypes:
+        return f"{kernel!r} has no kernel for device {x.device.type!r}"
+    if x.dtype not in dtypes[kernel]:
+        return f"there is no kernel for {x.dtype}" + (f" on device {x.device.type!r}" if dtypes is gpu.DTYPES else "")
     return None
 
 
@@ -222,7 +232,7 @@ def _between(x: Tensor, windows: Windows, step: Step) -> Tensor:
     [q] = step.floats
     wide = torch.promote_types(x.dtype, torch.float32)
     low, high = (cast(Tensor, pool(x, windows, run)).to(wide) for run in runs(step, True))
-    share = _shares(windows, q).to(low.dtype)
+    share = _shares(windows, q).to(low)
     return (low * (1 - share) + high * share).to(x.dtype)
 
 
@@ -461,6 +471,17 @@ def _register_fakes() -> None:
         torch.library.register_fake(f"poolkit::{fake.__name__}", fake)
 
 
+def _register_gpu() -> None:
+    """The same operators for tensors of a GPU. Triton is imported when one first runs."""
+
+    def launched(name: str) -> Callable[..., Any]:
+        return lambda *arguments: getattr(gpu.launcher(), name)(*arguments)
+
+    for name in gpu.OPERATORS:
+        torch.library.impl(f"poolkit::{name}", tuple(sorted(gpu.DEVICES)), launched(name))
+
+
 if HAS_KERNELS:
     _register_fakes()
     transforms.register()
+    _register_gpu()

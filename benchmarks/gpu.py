@@ -1,0 +1,460 @@
+"""The kernels for GPUs: are they right, and how fast beside a copy of the same bytes, torch and the recipes in use?
+
+python benchmarks/gpu.py --seconds 540 --json build/gpu.json
+
+Without a GPU, `TRITON_INTERPRET=1 python benchmarks/gpu.py --smoke` goes the same ways over tiny maps on the CPU; its
+times say nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import math
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import layers
+import report
+import tasks
+import torch
+import verify
+from layers import Case
+from peers import POOLKIT, TORCH
+from peers.torch_compile import COMPILE
+from run import check_writable, positive, save
+from torch import Tensor
+
+from poolkit import functional, geometry, reference
+from poolkit import triton as gpu
+from poolkit.geometry import Windows
+from poolkit.methods import METHODS, Method
+
+#: The largest difference allowed, in parts of the largest value.
+TOLERANCE = {torch.float64: 1e-11, torch.float32: 2e-5, torch.float16: 2e-3, torch.bfloat16: 1.6e-2}
+
+#: Layers without windows of the table that run its kernels, and their recipes (tasks.py).
+LAYERS = ("local importance", "detail preserving", "learnt mix", "gated", "SPPF", "spatial pyramid", "pooling as mixer")
+
+
+@dataclass
+class Clock:
+    """What is left of the time for everything."""
+
+    seconds: float
+    start: float = field(default_factory=time.perf_counter)
+
+    @property
+    def left(self) -> float:
+        return self.seconds - (time.perf_counter() - self.start)
+
+
+# ---------------------------------------------------------------------------------------------- correctness
+
+
+@dataclass(frozen=True)
+class Check:
+    """One call to check: a method with its parameters on windows, in a dtype and a layout."""
+
+    method: Method
+    params: Mapping[str, Any]
+    form: str
+    windows: Windows
+    arguments: Mapping[str, Any]
+    dtype: torch.dtype
+    layout: str
+
+    def __str__(self) -> str:
+        params = "".join(f" {name}={value}" for name, value in self.params.items())
+        return f"{self.method.name}{params} {self.form} {str(self.dtype).removeprefix('torch.')} {self.layout}"
+
+
+def windows_to_check(height: int, width: int) -> dict[str, tuple[Windows, dict[str, Any]]]:
+    size = (height, width)
+    strange: dict[str, Any] = {
+        "kernel_size": (3, 2),
+        "stride": (2, 3),
+        "padding": ((1, 2), (1, 0)),
+        "dilation": (2, 1),
+        "ceil_mode": True,
+    }
+    plain: dict[str, Any] = {"kernel_size": 3, "stride": 2, "padding": 1}
+    return {
+        "strange": (geometry.sliding(2, size, **strange), strange),
+        "sliding": (geometry.sliding(2, size, **plain), plain),
+        "adaptive": (geometry.adaptive(2, size, (3, 4)), {"output_size": (3, 4)}),
+        "global": (geometry.adaptive(2, size, 1), {"output_size": 1}),
+    }
+
+
+def checks(smoke: bool) -> Iterator[Check]:
+    """Every method with every sample in float32; its first one in the other dtypes and layouts."""
+    geometries = windows_to_check(*((5, 4) if smoke else (13, 22)))
+    single, half = torch.float32, torch.bfloat16
+    variants = [
+        ("sliding", single, "channels_last"),
+        ("adaptive", single, "contiguous"),
+        ("global", single, "contiguous"),
+        ("global", single, "channels_last"),
+        ("sliding", half, "channels_last"),
+        ("global", half, "contiguous"),
+        ("sliding", torch.float16, "contiguous"),
+        ("sliding", torch.float64, "contiguous"),
+    ]
+    for method in METHODS.values():
+        if smoke and method.name not in ("max", "avg", "soft"):
+            continue
+        samples = [dict(sample) for sample in method.samples]
+        of_form = {form: [s for s in samples if form in ("strange", "sliding") or fits_any(s)] for form in geometries}
+        drawn_choice = [s for s in samples if not (method.choice and s.get("training"))]
+        for sample in drawn_choice[: 1 if smoke else None]:
+            windows, arguments = geometries["strange"]
+            yield Check(method, sample, "strange", windows, arguments, single, "contiguous")
+        for form, dtype, layout in variants[:: 3 if smoke else 1]:
+            windows, arguments = geometries[form]
+            sample = next(s for s in of_form[form] if s in drawn_choice)
+            yield Check(method, sample, form, windows, arguments, dtype, layout)
+
+
+def fits_any(sample: Mapping[str, Any]) -> bool:
+    """Whether windows without padding take these parameters, too."""
+    return not {"count_include_pad", "divisor_override"} & set(sample)
+
+
+def fault(check: Check, device: torch.device, generator: torch.Generator, channels: int) -> str | None:
+    """What is wrong with values or gradients of fresh random numbers, or with doing it twice."""
+    x = torch.randn((2, channels, *check.windows.input_size), generator=generator).to(check.dtype)
+    exact = x.double().requires_grad_()
+    state = int(torch.randint(2**31, (), generator=generator))
+    seed = torch.randint(-(2**63), 2**63 - 1, (), dtype=torch.int64, generator=torch.Generator().manual_seed(state))
+    steps = check.method.plan(False, *(check.params.get(p.name, p.default) for p in check.method.params))
+    parts = [reference.pool(exact.abs() if s.magnitude else exact, check.windows, s, seed) for s in steps]
+    values = torch.cat(parts, 1)
+    grad = torch.randn(values.shape, generator=generator).to(check.dtype)
+    (gradient,) = torch.autograd.grad(values, exact, grad.double())
+
+    prefix = "adaptive_" if "output_size" in check.arguments else ""
+    function = getattr(functional, f"{prefix}{check.method.name}_pool2d")
+    on_device = verify.in_layout(x.to(device), check.layout)
+    grad_on_device = verify.in_layout(grad.to(device), check.layout)
+
+    def step() -> tuple[Tensor, Tensor]:
+        leaf = on_device.detach().requires_grad_()
+        drawn = {"generator": torch.Generator().manual_seed(state)} if check.params.get("training") else {}
+        y = function(leaf, **check.arguments, **check.params, **drawn)
+        return y.detach(), torch.autograd.grad(y, leaf, grad_on_device)[0]
+
+    once, twice = step(), step()
+    if any(not torch.equal(one, other) for one, other in zip(once, twice, strict=True)):
+        return "two runs differ"
+    tolerance = TOLERANCE[check.dtype]
+    return far("values", once[0], values.detach(), tolerance) or far("gradients", once[1], gradient, 3 * tolerance)
+
+
+def far(what: str, actual: Tensor, expected: Tensor, tolerance: float) -> str | None:
+    if actual.shape != expected.shape:
+        return f"{what} of shape {tuple(actual.shape)} instead of {tuple(expected.shape)}"
+    largest = float((actual.cpu().double() - expected).abs().max())
+    allowed = tolerance * float(expected.abs().max())
+    # Not the other way round: NaN, which fills outputs before they are written, is no small difference.
+    return None if largest <= allowed else f"{what} differ by {largest:.3g}, allowed is {allowed:.3g}"
+
+
+def check_all(device: torch.device, clock: Clock, smoke: bool) -> dict[str, Any]:
+    wanted = list(checks(smoke))
+    generator = torch.Generator()
+    generator.seed()
+    faults: dict[str, str] = {}
+    done = 0
+    torch.use_deterministic_algorithms(True, warn_only=True)  # fills new memory with NaN
+    for check in wanted:
+        if clock.left <= 0:
+            break
+        try:
+            wrong = fault(check, device, generator, 2 if smoke else 35)
+        except Exception as error:
+            wrong = f"{type(error).__name__}: {str(error)[:300]}"
+        if wrong:
+            faults[str(check)] = wrong
+            print(f"  WRONG  {check}: {wrong}", flush=True)
+        done += 1
+    torch.use_deterministic_algorithms(False)
+    print(f"correct: {done - len(faults)} of {done} checks; {len(wanted) - done} left out for lack of time", flush=True)
+    return {"checks": done, "left_out": len(wanted) - done, "faults": faults}
+
+
+# --------------------------------------------------------------------------------------------------- speed
+
+
+@dataclass
+class Row:
+    """Microseconds a call of everyone who pools the same, and of copying the bytes that must be moved."""
+
+    name: str
+    dtype: str
+    direction: str
+    number_of_bytes: int
+    copy: float
+    times: dict[str, float] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+
+
+def timer(device: torch.device) -> Callable[[Callable[[], object]], float]:
+    """Measures one call in microseconds, by events of the device where it has them."""
+    if device.type == "cpu":
+
+        def clocked(call: Callable[[], object]) -> float:
+            start = time.perf_counter()
+            call()
+            return (time.perf_counter() - start) * 1e6
+
+        return clocked
+
+    module = getattr(torch, device.type)
+
+    def by_events(call: Callable[[], object]) -> float:
+        start, end = module.Event(enable_timing=True), module.Event(enable_timing=True)
+        start.record()
+        call()
+        end.record()
+        end.synchronize()
+        return float(start.elapsed_time(end)) * 1e3
+
+    return by_events
+
+
+def median_time(device: torch.device, calls: Sequence[Callable[[], object]], seconds: float) -> float:
+    """Each sample is one round over all inputs, so that none is still in the cache when its turn comes again."""
+    measured = timer(device)
+
+    def round_trip() -> None:
+        for call in calls:
+            call()
+
+    fewest = 5 if seconds else 1
+    for _ in range(fewest):
+        round_trip()  # the first one compiles
+    samples: list[float] = []
+    end = time.perf_counter() + seconds
+    while len(samples) < fewest or (time.perf_counter() < end and len(samples) < 200):
+        samples.append(measured(round_trip) / len(calls))
+    return statistics.median(samples)
+
+
+def sets(device: torch.device, number_of_bytes: int) -> int:
+    """How many inputs are more than the cache holds."""
+    if device.type == "cpu":
+        return 2
+    properties = getattr(torch, device.type).get_device_properties(device)
+    cache = getattr(properties, "L2_cache_size", 0) or 64 * 2**20
+    return max(2, min(32, math.ceil(3 * cache / number_of_bytes)))
+
+
+def step_of(function: Callable[..., Tensor], inputs: Sequence[Tensor], train: bool) -> Callable[[], object]:
+    if not train:
+        return lambda: function(*inputs)
+    grad = torch.ones_like(function(*inputs).detach())
+
+    def both() -> object:
+        y = function(*inputs)
+        return torch.autograd.grad(y, inputs, grad)
+
+    return both
+
+
+def measure_row(
+    name: str,
+    dtype: torch.dtype,
+    train: bool,
+    shapes: Sequence[tuple[int, ...]],
+    contenders: Mapping[tuple[str, str], Callable[..., Tensor]],
+    device: torch.device,
+    seconds: float,
+) -> Row:
+    """Everyone's time; `contenders` are known by name and layout."""
+
+    def inputs_in(layout: str) -> tuple[Tensor, ...]:
+        tensors = []
+        for shape in shapes:
+            x = torch.randn(shape, device=device)
+            x = x.to(dtype) if dtype.is_floating_point else (x * 30).to(dtype)
+            tensors.append((verify.in_layout(x, layout) if x.dim() > 3 else x).requires_grad_(train))
+        return tuple(tensors)
+
+    sample = inputs_in("contiguous")
+    [first, *_] = contenders.values()
+    moved = sum(x.nbytes for x in sample) + first(*sample).detach().nbytes
+    moved *= 2 if train else 1
+    many = sets(device, moved)
+    pairs = [
+        (
+            torch.ones(moved // 2, dtype=torch.uint8, device=device),
+            torch.empty(moved // 2, dtype=torch.uint8, device=device),
+        )
+        for _ in range(many)
+    ]
+    copies = [functools.partial(target.copy_, source) for source, target in pairs]
+    row = Row(
+        name,
+        str(dtype).removeprefix("torch."),
+        "train" if train else "forward",
+        moved,
+        median_time(device, copies, seconds),
+    )
+    del pairs, copies, sample
+    for (who, layout), function in contenders.items():
+        label = who if layout == "contiguous" else f"{who} ch.last"
+        try:
+            steps = [step_of(function, inputs_in(layout), train) for _ in range(many)]
+            row.times[label] = median_time(device, steps, seconds)
+        except Exception as error:  # a peer that has no such pooling on this device
+            row.refused[label] = f"{type(error).__name__}: {str(error)[:200]}"
+    return row
+
+
+def tiny(case: Case) -> Case:
+    """The same layer of a small map."""
+    layer = case.layer
+    return replace(case, layer=replace(layer, shape=(1, 2, *(min(size, 4) for size in layer.shape[2:]))))
+
+
+def rows(device: torch.device, clock: Clock, smoke: bool, only: Sequence[str]) -> Iterator[Row]:
+    """First every layer beside torch, then the recipes, then what torch.compile makes of the layers."""
+    seconds = 0.0 if smoke else 0.05
+    cases = layers.cases(layers.read(), only, (), ())
+    given = tasks.tasks()
+    chosen = [task for task in given if not only or any(word.lower() in task.name.lower() for word in only)]
+    if smoke:
+        cases = [tiny(case) for case in cases if case.method == "max" and case.layer.rank == 2][:1]
+        chosen = [replace(task, shapes=((1, 2, 4, 4),)) for task in chosen if task.name.startswith("soft 2x2")]
+    for case in cases:
+        for train in (False, True) if case.trains else (False,):
+            contenders = {
+                (peer.name, layout): function
+                for peer in (POOLKIT, TORCH)
+                if (function := peer.function(case)) is not None
+                for layout in case.layer.layouts
+            }
+            if clock.left <= 0:
+                return
+            name = f"{case.method} {case.layer.name}"
+            yield measure_row(name, getattr(torch, case.dtype), train, [case.layer.shape], contenders, device, seconds)
+    windowed = {
+        f"{case.method} {case.layer.name}"
+        for case in layers.cases(list(layers.read_file(Path(__file__).with_name("recipes.txt"))), (), (), ())
+    }
+    for task in chosen:
+        if task.name not in windowed and not task.name.startswith(LAYERS):
+            continue
+        for train in (False, True):
+            if clock.left <= 0:
+                return
+            by_name = {(who, "contiguous"): function for who, function in task.contenders.items()}
+            yield measure_row(task.name, torch.float32, train, task.shapes, by_name, device, seconds)
+    for case in cases:
+        if clock.left <= 0 or smoke:
+            return
+        compiled = COMPILE.function(case)
+        if compiled is None or case.dtype != "float32":
+            continue
+        both = {(POOLKIT.name, "contiguous"): POOLKIT.function(case), (COMPILE.name, "contiguous"): compiled}
+        contenders = {key: function for key, function in both.items() if function is not None}
+        name = f"{case.method} {case.layer.name}, compiled"
+        yield measure_row(name, torch.float32, False, [case.layer.shape], contenders, device, seconds)
+
+
+def line(row: Row) -> str:
+    """poolkit in times over the copy; then how many times as long the others take as poolkit, at its best."""
+    ours = {name: time for name, time in row.times.items() if name.startswith(POOLKIT.name)}
+    text = f"{row.name:<34.33}{row.dtype:<10}{row.direction:<9}{row.copy:>9.1f}"
+    if not ours:
+        return f"{text}  poolkit: {row.refused.get(POOLKIT.name)}"
+    text += "".join(
+        f"{report.times(ours[name] / row.copy) if name in ours else '-':>9}" for name in ("poolkit", "poolkit ch.last")
+    )
+    best = min(ours.values())
+    others = sorted((time / best, name) for name, time in row.times.items() if name not in ours)
+    return text + "  " + ", ".join(f"{name} {report.times(ratio)}" for ratio, name in others)
+
+
+HEADING = (
+    f"{'row':<34}{'dtype':<10}{'':<9}{'copy µs':>9}{'poolkit':>9}{'ch.last':>9}  others, times as long as poolkit\n"
+    + "─" * 110
+)
+
+
+# ---------------------------------------------------------------------------------------------------- main
+
+
+def the_device(smoke: bool) -> torch.device | None:
+    if smoke:
+        return torch.device("cpu")
+    for kind in sorted(gpu.DEVICES):
+        if getattr(torch, kind).is_available():
+            return torch.device(kind)
+    return None
+
+
+def interpret_on_the_cpu() -> torch.library.Library:
+    """Sends the operators of CPU tensors to the interpreted kernels; for as long as what it returns lives."""
+    import triton
+
+    if not triton.knobs.runtime.interpret:
+        raise RuntimeError("--smoke needs the environment variable TRITON_INTERPRET=1")
+    library = torch.library.Library("poolkit", "IMPL")
+    for name in gpu.OPERATORS:
+        library.impl(name, getattr(gpu.launcher(), name), "CPU", allow_override=True)
+    return library
+
+
+def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="The kernels for GPUs: correctness, then speed.")
+    parser.add_argument("--only", metavar="WORD", action="append", default=[], help="rows whose name contains the word")
+    parser.add_argument("--seconds", type=positive, default=540, help="for everything, a third of them for correctness")
+    parser.add_argument("--smoke", action="store_true", help="tiny maps on the CPU, by Triton's interpreter")
+    parser.add_argument("--json", type=Path, default=Path("build/gpu.json"), help="where the results go")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    given = arguments(argv)
+    device = the_device(given.smoke)
+    if device is None:
+        print("There is no GPU here, so nothing was measured. --smoke tries the script on the CPU.", file=sys.stderr)
+        return 2
+    if not gpu.is_installed():
+        print("The kernels for GPUs need triton, which is not installed.", file=sys.stderr)
+        return 2
+    check_writable(given.json)
+    library = interpret_on_the_cpu() if given.smoke else None
+    clock = Clock(given.seconds)
+    name = "CPU, interpreted: the times mean nothing" if given.smoke else getattr(torch, device.type).get_device_name()
+    print(f"{name}; torch {torch.__version__}", flush=True)
+    correctness = check_all(device, Clock(given.seconds / 3), given.smoke)
+    measured: list[Row] = []
+    with device:  # recipes make their constants where their inputs are
+        for row in rows(device, clock, given.smoke, given.only):
+            measured.append(row)
+            print(f"  {row.name} {row.direction}", flush=True)
+    print(HEADING)
+    print("\n".join(map(line, measured)))
+    wrong, done = len(correctness["faults"]), correctness["checks"]
+    print(f"{len(measured)} rows, {given.seconds - clock.left:.0f} s; wrong: {wrong} of {done} checks")
+    results = {
+        "device": name,
+        "torch": torch.__version__,
+        "correctness": correctness,
+        "rows": [asdict(r) for r in measured],
+    }
+    saved = save(given.json, results)
+    del library
+    return saved or int(wrong > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
