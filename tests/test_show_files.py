@@ -222,7 +222,7 @@ def test_samples_are_pooled_in_time() -> None:
     [axis] = loudest.axes
     assert axis.first == pytest.approx(0.5 + 49.5 / 16000)
     assert axis.step == pytest.approx(100 / 16000)
-    text = run("show", "noise.wav", "--waveform", "--kernel-size", 100, "--method", "max")
+    text = run("show", "noise.wav", "--waveform", "--kernel-size", 100, "--method", "max", "-o", "noise.json")
     assert "waveform 16000 float32" in " ".join(text.split())
     assert "--n-fft 9 is not for waveforms" in refused("show", "noise.wav", "--waveform", "--n-fft", 9)
     Path("x.png").write_bytes(b"x")

@@ -20,9 +20,8 @@ from numpy.typing import NDArray
 from poolkit import ArgumentError, functional
 from poolkit.geometry import Windows
 from poolkit.methods import METHODS
-from poolkit.show import AdaptiveArguments, Axis, Field, WindowArguments, kept, pool, report, shift
+from poolkit.show import AdaptiveArguments, Axis, Field, WindowArguments, changes, kept, pool, report, shift
 from poolkit.show.routing import routing
-from poolkit.show.shift import changes
 
 Array = NDArray[Any]
 

@@ -15,7 +15,7 @@ from poolkit.show.numbers import Numbers
 from poolkit.show.picture import draw, draw_kept, draw_shifts, save
 from poolkit.show.pooling import AdaptiveArguments, WindowArguments, pool
 from poolkit.show.report import Report, report
-from poolkit.show.shift import Shift, shift
+from poolkit.show.shift import Shift, changes, shift
 from poolkit.show.table import losses, shifts, sizes
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "Shift",
     "Subject",
     "WindowArguments",
+    "changes",
     "draw",
     "draw_kept",
     "draw_shifts",
