@@ -4,6 +4,7 @@
 # make bench     compare with torch and with copying the same bytes
 # make bench-recipes  compare with what people write where torch has no such pooling, time and memory
 # make bench-peers, make bench-check  compare with other libraries; count the instructions of some kernels
+# make census    the poolings of some two hundred architectures of timm: minutes, and timm and torchvision
 # make pictures  draw the pictures of docs/images again
 # make sanitize  the C++ sweep under AddressSanitizer and UndefinedBehaviorSanitizer
 # make lint, make format, make clean
@@ -17,7 +18,7 @@ INSTALL := $(PIP) install --no-build-isolation --config-settings=build-dir=$(BUI
 	--config-settings=cmake.define.POOLKIT_TESTS=ON --editable
 CPP := $(wildcard cpp/*/*.cpp cpp/*/*.h cpp/*/*/*.h)
 
-.PHONY: demo test examples bench bench-recipes bench-peers bench-check pictures sanitize lint check format clean
+.PHONY: demo test examples census bench bench-recipes bench-peers bench-check pictures sanitize lint check format clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/sample $(BUILD)/installed
@@ -34,6 +35,9 @@ examples: $(VENV)/sample $(VENV)/data $(BUILD)/installed
 	for example in $(filter-out examples/data.py,$(wildcard examples/*.py)); do \
 		echo "== $$example" && $(BIN)/python $$example || exit; \
 	done
+
+census: $(VENV)/timm $(BUILD)/installed
+	$(BIN)/pytest -m slow -s tests/test_census.py
 
 bench: $(BUILD)/installed
 	$(BIN)/python benchmarks/run.py --peer poolkit --peer torch
@@ -88,6 +92,12 @@ $(VENV)/tools: pyproject.toml
 # Editable: Python files need no new installation, C++ files are compiled again as far as they changed.
 $(BUILD)/installed: $(VENV)/tools CMakeLists.txt $(CPP)
 	$(INSTALL) '.[torch,show,examples,test,dev]'
+	touch $@
+
+# Without dependencies: torchvision would bring a torch of its own.
+$(VENV)/timm: $(VENV)/tools
+	$(PIP) install --no-deps torchvision==0.28.0 timm==1.0.31
+	$(PIP) install huggingface_hub safetensors pyyaml pillow
 	touch $@
 
 # Only its recording is wanted, not the dependencies.

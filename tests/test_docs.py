@@ -36,6 +36,11 @@ def test_readme_example_prints_what_it_says() -> None:
     assert len(told(ROOT / "README.md")) == 5
 
 
+@pytest.mark.parametrize("name", ["summary", "swap"])
+def test_examples_of_pages_print_what_they_say(name: str) -> None:
+    assert len(told(ROOT / "docs" / f"{name}.md")) == 4 - (name == "swap")
+
+
 STORIES_WITH_CODE = [page for page in sorted(ROOT.glob("docs/stories/*.md")) if "```python" in page.read_text()]
 
 

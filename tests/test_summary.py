@@ -285,6 +285,12 @@ def test_a_model_that_raises_is_left_as_it_was_and_its_error_seen() -> None:
     assert not any(module._forward_hooks for module in model.modules())
 
 
+def test_torchscript_hides_its_poolings_and_does_no_harm() -> None:
+    hidden = torch.jit.script(torch_nn.Sequential(torch_nn.MaxPool2d(2)))
+    [row] = rows(torch_nn.Sequential(hidden, torch_nn.AvgPool2d(2)), torch.zeros(1, 1, 8, 8))
+    assert (row.name, row.receptive_field) == ("1", None)
+
+
 def test_the_meta_device_gives_the_same_rows() -> None:
     def plain(device: str) -> list[tuple[Any, ...]]:
         with torch.device(device):

@@ -148,6 +148,18 @@ def test_hooks_move_along_and_their_handles_go_on_working() -> None:
     assert len(seen) == 2
 
 
+def test_a_pooling_that_is_wrapped_keeps_its_hooks() -> None:
+    model, seen = nets.lenet(), []
+    old = model[2]
+    old.register_forward_hook(lambda module, inputs, output: seen.append(module))
+    changes = poolkit.swap(model, {"2": lambda old: torch_nn.Sequential(old, torch_nn.Dropout())})
+    assert model[2][0] is old
+    model(IMAGE)
+    changes.undo()
+    model(IMAGE)
+    assert seen == [old, old]
+
+
 def test_a_shared_module_is_replaced_wherever_it_stands() -> None:
     model = nets.lenet(torch_nn.MaxPool2d(2))
     changes = poolkit.swap(model, {"5": "soft"})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, overload
@@ -72,13 +74,9 @@ class Changes(Sequence[Change]):
         for old, new in pairs:
             _take_over(old, new, self._model)
         for parent in list(self._model.modules()):
-            for name, child in parent.named_children():
+            for name, child in list(parent._modules.items()):  # named_children() shows each module once
                 if id(child) in fresh:
                     setattr(parent, name, fresh[id(child)])
-            # The same module under a second name of the same parent.
-            for name, again in list(parent._modules.items()):
-                if id(again) in fresh:
-                    setattr(parent, name, fresh[id(again)])
 
     def table(self) -> list[list[str]]:
         return [["module", "before", "after"], *([change.name, change.before, change.after] for change in self)]
@@ -93,12 +91,31 @@ class Changes(Sequence[Change]):
 def _take_over(old: Module, new: Module, model: Module) -> None:
     """What belongs to the place of a module: its mode, its hooks, its device and dtype."""
     new.train(old.training)
-    for name in _HOOKS:
-        setattr(new, name, getattr(old, name))
+    if not (_holds(new, old) or _holds(old, new)):  # where one wraps the other, hooks stay with the one inside
+        for name in _HOOKS:
+            setattr(new, name, getattr(old, name))
     nearby = itertools.chain(_floating(old), _floating(model))
     like: Any = next(nearby, None)
     if like is not None and next(_floating(new), None) is not None:
         new.to(device=like.device, dtype=like.dtype)
+
+
+@contextlib.contextmanager
+def without_hooks(module: Module) -> Iterator[None]:
+    """The module and all inside it have no hooks while the context lasts."""
+    kept = [(each, name, getattr(each, name)) for each in module.modules() for name in _HOOKS]
+    bare = {name: value for name, value in vars(Module()).items() if name in _HOOKS}
+    try:
+        for each, name, _ in kept:
+            setattr(each, name, copy.copy(bare[name]))
+        yield
+    finally:
+        for each, name, hooks in kept:
+            setattr(each, name, hooks)
+
+
+def _holds(outer: Module, inner: Module) -> bool:
+    return any(module is inner for module in outer.modules())
 
 
 def _floating(module: Module) -> Iterator[torch.Tensor]:

@@ -102,6 +102,8 @@ def _outputs(model: Module, other: Module, inputs: tuple[Any, ...]) -> list[tupl
         stack.enter_context(evaluating(model))
         stack.enter_context(torch.no_grad())
         for name, module in model.named_modules():
+            if isinstance(module, torch.jit.ScriptModule):
+                continue
             if name and name in names and not (_has_children(module) and _has_children(other.get_submodule(name))):
                 handle = module.register_forward_hook(lambda m, i, output, name=name: note(name, output))
                 stack.callback(handle.remove)

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import torch
 from torch.nn import Module
 
 Entered = Callable[[str, Module, Any], None]
@@ -16,7 +17,8 @@ class Owners:
 
     def __init__(self, model: Module) -> None:
         self.names = {id(module): name for name, module in model.named_modules()}
-        self.modules = [module for _, module in model.named_modules()]
+        # TorchScript runs without Python's hooks.
+        self.modules = [module for module in model.modules() if not isinstance(module, torch.jit.ScriptModule)]
         self.running: list[Module] = []
 
     @property

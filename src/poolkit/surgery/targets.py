@@ -16,6 +16,7 @@ from poolkit import geometry, nn
 from poolkit._signatures import CLASS_PREFIX, arguments_of
 from poolkit.errors import ArgumentError, nearest
 from poolkit.methods import LAYERS, METHODS, ROWS
+from poolkit.surgery.changes import without_hooks
 from poolkit.surgery.match import start
 from poolkit.surgery.pooling import Pooling
 
@@ -236,7 +237,8 @@ def check_shapes(target: Target, old: Module, new: Module, shapes: Iterable[tupl
 
 
 def _on_meta(module: Module) -> Module:
-    return copy.deepcopy(module).to("meta").eval()
+    with without_hooks(module):  # what watches the module is neither copied nor called
+        return copy.deepcopy(module).to("meta").eval()
 
 
 def _shapes(output: Any) -> str:

@@ -29,7 +29,6 @@ class Event:
     def __init__(self, name: str, kind: str, pooling: Pooling, inputs: Any) -> None:
         self.name, self.kind, self.pooling, self.inputs = name, kind, pooling, inputs
         self.windows: Windows | None = None
-        self.output: Any = None
         self.input_shape: tuple[int, ...] = ()
         self.output_shape: tuple[int, ...] = ()
         self.read = self.written = self.saved = 0
