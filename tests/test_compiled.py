@@ -79,12 +79,10 @@ def compilations(function: Callable[[torch.Tensor], torch.Tensor], shapes: list[
 @pytest.mark.parametrize(("first", "second"), OPEN)
 def test_compiles_no_more_often_than_torch(first: tuple[int, ...], second: tuple[int, ...]) -> None:
     third = tuple(b + (b - a) for a, b in zip(first, second, strict=True))
-    shapes = [first, first, second, third]
+    shapes = [first, second, third]
 
     def several(x: torch.Tensor) -> torch.Tensor:
-        return (
-            functional.max_pool2d(x, 3, 2, 1) + functional.avg_pool2d(x, 3, 2, 1) + functional.soft_pool2d(x, 3, 2, 1)
-        )
+        return functional.max_pool2d(x, 3, 2, 1) + functional.soft_pool2d(x, 3, 2, 1)
 
     assert compilations(several, shapes) == compilations(lambda x: torch.nn.functional.max_pool2d(x, 3, 2, 1), shapes)
 
