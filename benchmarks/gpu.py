@@ -249,7 +249,7 @@ def median_time(device: torch.device, calls: Sequence[Callable[[], object]], sec
 def sets(device: torch.device, number_of_bytes: int) -> int:
     """How many inputs are more than the cache holds."""
     if device.type == "cpu":
-        return 2
+        return 1
     properties = getattr(torch, device.type).get_device_properties(device)
     cache = getattr(properties, "L2_cache_size", 0) or 64 * 2**20
     return max(2, min(32, math.ceil(3 * cache / number_of_bytes)))
