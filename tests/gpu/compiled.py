@@ -29,12 +29,17 @@ TYPES = {
 COMMON = {"KIND": 0, "ACC": tl.float32, "COUNTING": 1, "WIDE": False}
 
 
-def compile(kernel, **constants) -> None:
+def compile(kernel, aligned: tuple[str, ...] = (), **constants) -> str:
+    """The PTX of a kernel, some of whose arguments are multiples of 16."""
     constants = {**{n: v for n, v in COMMON.items() if n in kernel.arg_names}, **constants}
     types = {name: "constexpr" if name in constants else TYPES[name] for name in kernel.arg_names}
     places = {(kernel.arg_names.index(name),): value for name, value in constants.items()}
-    compiled = triton.compile(ASTSource(kernel, types, places), target=TARGET)
-    assert "sm_90" in compiled.asm["ptx"]
+    where = [(kernel.arg_names.index(name),) for name in aligned if name != "strides"]
+    where += [(kernel.arg_names.index("strides"), i) for i in range(4) if "strides" in aligned]
+    source = ASTSource(kernel, types, places, {path: [["tt.divisibility", 16]] for path in where})
+    ptx: str = triton.compile(source, target=TARGET).asm["ptx"]
+    assert "sm_90" in ptx
+    return ptx
 
 
 def main() -> None:
@@ -46,14 +51,16 @@ def main() -> None:
     for name in ("max", "stochastic"):
         compile(windows.pool, METHOD=REDUCERS[name].winner, scores=None, third_result=None, **sliding)
     for name in ("avg", "var"):
-        compile(planes.pool, METHOD=REDUCERS[name].value, **one, PLANES=8, CELLS=64)
+        compile(planes.pool, METHOD=REDUCERS[name].value, **one, CHANNELS_LAST=name == "avg", PLANES=8, CELLS=64)
     kept = {"scores": None, "grad_scores": None, "second_kept": None, "third_kept": None}
     compile(gather.pull, PULL=REDUCERS["max"].pull, x=None, **kept, **sliding)
     compile(gather.pull, PULL=REDUCERS["lp"].pull, **kept, **uneven)
-    compile(
-        windows.positions,
-        **sliding,
-    )
+    compile(windows.positions, **sliding)
+    # Channels-last maps of 16 channels or a multiple of it are read and written 16 bytes at a time.
+    aligned = ("x", "first_result", "total", "inner", "strides")
+    ptx = compile(windows.pool, aligned, METHOD=REDUCERS["max"].value, **one, **{**sliding, "BLOCK": 1024})
+    assert "ld.global.v4" in ptx
+    assert "st.global.v4" in ptx
 
 
 if __name__ == "__main__":

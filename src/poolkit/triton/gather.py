@@ -51,7 +51,7 @@ def saved(pointer, at, exists, ACC: tl.constexpr):
             return value
 
 
-@triton.jit(do_not_specialize=["total", "divisor"])
+@triton.jit
 def pull(
     grad,
     x,

@@ -19,7 +19,7 @@ from poolkit.triton import planes as _planes
 from poolkit.triton import windows as _windows
 from poolkit.triton.methods import REDUCERS, Program, Reducer
 
-#: Cells that one program computes: wide enough that each thread stores 16 bytes at once.
+#: Cells of four bytes that one program computes: enough for each thread to store 16 bytes at once.
 BLOCK = 512
 #: Cells of a block of whole planes, and the most of one plane among them.
 TILE = 2048
@@ -34,7 +34,7 @@ _ACCUMULATORS = {
     torch.int64: tl.int64,
 }
 _TYPES = {tl.float64: torch.float64, tl.float32: torch.float32}
-_LARGEST = 2**31 - BLOCK  # numbers of cells that 32 bits can count
+_LARGEST = 2**31 - 2 * BLOCK  # numbers of cells that 32 bits can count
 
 
 class Plan(NamedTuple):
@@ -145,6 +145,11 @@ def _accumulator(dtype: torch.dtype) -> Any:
     return _ACCUMULATORS.get(dtype, tl.int32)
 
 
+def _block(result: Tensor, total: int) -> int:
+    """How many cells a program computes: few programs for few cells, and 16 bytes a thread, if not of bytes."""
+    return min(BLOCK * 4 // max(result.itemsize, 2), triton.next_power_of_2(total))
+
+
 def _run(
     program: Program,
     kind: int,
@@ -190,6 +195,7 @@ def _run(
                 KIND=kind,
                 ACC=accumulator,
                 COUNTING=plan.counting,
+                CHANNELS_LAST=layout.inner > 1,
                 WIDE=wide,
                 PLANES=together,
                 CELLS=cells,
@@ -197,7 +203,7 @@ def _run(
             )
             return
         total = results[0].numel()
-        block = min(BLOCK, triton.next_power_of_2(total))
+        block = _block(results[0], total)
         _windows.pool[(triton.cdiv(total, block),)](
             x,
             scores,
@@ -306,7 +312,7 @@ def _gather(
         return
     first, second, third = (*kept, None, None, None)[:3]
     p, q = _two(floats)
-    block = min(BLOCK, triton.next_power_of_2(total))
+    block = _block(results[0], total)
     with _on(grad):
         gather.pull[(triton.cdiv(total, block),)](
             grad,
@@ -423,7 +429,7 @@ def winner_indices(winners: Tensor, windows: Sequence[int]) -> Tensor:
     indices = _like(winners, layout, plan, True, torch.int64)
     total = indices.numel()
     if total:
-        block = min(BLOCK, triton.next_power_of_2(total))
+        block = _block(indices, total)
         with _on(winners):
             _windows.positions[(triton.cdiv(total, block),)](
                 _dense(winners, plan, channels_last),

@@ -26,7 +26,7 @@ def fold(walk, LIFT: tl.constexpr, COMBINE: tl.constexpr, context):
     return tl.reduce(state, 1, COMBINE.itself, keep_dims=True)
 
 
-@triton.jit(do_not_specialize=["planes", "divisor"], do_not_specialize_on_alignment=["cells"])
+@triton.jit(do_not_specialize=["planes"])
 def pool(
     x,
     scores,
@@ -43,6 +43,7 @@ def pool(
     KIND: tl.constexpr,
     ACC: tl.constexpr,
     COUNTING: tl.constexpr,
+    CHANNELS_LAST: tl.constexpr,
     WIDE: tl.constexpr,
     PLANES: tl.constexpr,
     CELLS: tl.constexpr,
@@ -51,7 +52,7 @@ def pool(
     program = tl.program_id(0)
     if WIDE:
         program = program.to(tl.int64)
-    if inner == 1:
+    if not CHANNELS_LAST:
         plane = program * PLANES + tl.arange(0, PLANES)
         base = plane * cells
         exists = plane < planes

@@ -119,7 +119,7 @@ def fold(walk, LIFT: tl.constexpr, COMBINE: tl.constexpr, context):
     return state
 
 
-@triton.jit(do_not_specialize=["total", "divisor", "seed"])
+@triton.jit(do_not_specialize=["seed"])
 def pool(
     x,
     scores,
@@ -183,7 +183,7 @@ def pool(
         tl.store(third_result + lane, results[2].to(third_result.dtype.element_ty), mask=exists)
 
 
-@triton.jit(do_not_specialize=["total"])
+@triton.jit
 def positions(
     winners,
     indices,
