@@ -478,16 +478,16 @@ bool set_isa(std::string name) { return poolkit::set_isa(name.c_str()); }
 }  // namespace
 
 STABLE_TORCH_LIBRARY(poolkit, m) {
-  m.def("pool(Tensor x, str method, int[] windows, float[] params, Tensor? seed=None) -> Tensor");
-  m.def("pool_winners(Tensor x, str method, int[] windows, float[] params, Tensor? seed=None) -> (Tensor, Tensor)");
+  m.def("pool(Tensor x, str method, SymInt[] windows, float[] params, Tensor? seed=None) -> Tensor");
+  m.def("pool_winners(Tensor x, str method, SymInt[] windows, float[] params, Tensor? seed=None) -> (Tensor, Tensor)");
   m.def(
-      "pool_backward(Tensor grad, Tensor? x, Tensor? y, Tensor? winners, str method, int[] windows, float[] params, "
+      "pool_backward(Tensor grad, Tensor? x, Tensor? y, Tensor? winners, str method, SymInt[] windows, float[] params, "
       "bool channels_last) -> Tensor");
-  m.def("pool_by_logits(Tensor x, Tensor logits, int[] windows) -> Tensor");
+  m.def("pool_by_logits(Tensor x, Tensor logits, SymInt[] windows) -> Tensor");
   m.def(
-      "pool_by_logits_backward(Tensor grad, Tensor x, Tensor logits, int[] windows, bool channels_last) -> (Tensor, "
+      "pool_by_logits_backward(Tensor grad, Tensor x, Tensor logits, SymInt[] windows, bool channels_last) -> (Tensor, "
       "Tensor)");
-  m.def("winner_indices(Tensor winners, int[] windows) -> Tensor");
+  m.def("winner_indices(Tensor winners, SymInt[] windows) -> Tensor");
   m.def("max_unpool(Tensor x, Tensor indices, int[] output_size) -> Tensor");
   m.def("max_unpool_backward(Tensor grad, Tensor indices, int rank) -> Tensor");
   m.def(
