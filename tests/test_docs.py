@@ -15,7 +15,7 @@ import pytest
 from commands import refused, run
 
 import poolkit
-from poolkit import _cite, geometry, nn
+from poolkit import _cite, _use, geometry, nn
 from poolkit.cli.arguments import calls
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -34,6 +34,10 @@ def told(page: Path) -> list[str]:
 
 def test_readme_example_prints_what_it_says() -> None:
     assert len(told(ROOT / "README.md")) == 5
+
+
+def test_the_example_of_use_prints_what_it_says() -> None:
+    assert len(told(ROOT / "docs" / "use.md")) == 3
 
 
 STORIES_WITH_CODE = [page for page in sorted(ROOT.glob("docs/stories/*.md")) if "```python" in page.read_text()]
@@ -68,7 +72,7 @@ def test_links_between_documents_lead_somewhere() -> None:
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
-@pytest.mark.parametrize("module", [_cite, geometry, nn], ids=lambda m: m.__name__)
+@pytest.mark.parametrize("module", [_cite, _use, geometry, nn], ids=lambda m: m.__name__)
 def test_doctests(module: object) -> None:
     result = doctest.testmod(module, extraglobs={"torch": __import__("torch")})  # type: ignore[arg-type]
     assert result.attempted > 0

@@ -25,6 +25,8 @@ PUBLIC = [
     "output_size",
     "receptive_field",
     "samples",
+    "use",
+    "use_everywhere",
     "window_table",
 ]
 

@@ -13,11 +13,13 @@ from poolkit.methods import LAYERS, METHODS
 if TYPE_CHECKING:
     from poolkit import functional, nn, numpy, samples
     from poolkit._explain import explain
+    from poolkit._use import use, use_everywhere
 
 __version__ = "0.1.0"
 
 #: Imported when first used: torch, NumPy and the rest are not needed for the geometry.
 _LAZY_MODULES = ("functional", "nn", "numpy", "samples")
+_LAZY = {"explain": "poolkit._explain", "use": "poolkit._use", "use_everywhere": "poolkit._use"}
 
 __all__ = [
     "LAYERS",
@@ -32,6 +34,8 @@ __all__ = [
     "output_size",
     "receptive_field",
     "samples",
+    "use",
+    "use_everywhere",
     "window_table",
 ]
 
@@ -39,8 +43,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name in _LAZY_MODULES:
         return importlib.import_module(f"poolkit.{name}")
-    if name == "explain":
-        return importlib.import_module("poolkit._explain").explain
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
     raise AttributeError(f"module 'poolkit' has no attribute {name!r}")
 
 
