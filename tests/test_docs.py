@@ -15,7 +15,7 @@ import pytest
 from commands import refused, run
 
 import poolkit
-from poolkit import _cite, geometry, nn, samples
+from poolkit import _cite, _use, geometry, nn, samples
 from poolkit.cli.arguments import calls
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,9 +36,9 @@ def test_readme_example_prints_what_it_says() -> None:
     assert len(told(ROOT / "README.md")) == 5
 
 
-@pytest.mark.parametrize("name", ["summary", "swap"])
-def test_examples_of_pages_print_what_they_say(name: str) -> None:
-    assert len(told(ROOT / "docs" / f"{name}.md")) == 4 - (name == "swap")
+@pytest.mark.parametrize(("name", "printed"), [("summary", 4), ("swap", 3), ("use", 3)])
+def test_examples_of_pages_print_what_they_say(name: str, printed: int) -> None:
+    assert len(told(ROOT / "docs" / f"{name}.md")) == printed
 
 
 STORIES_WITH_CODE = [page for page in sorted(ROOT.glob("docs/stories/*.md")) if "```python" in page.read_text()]
@@ -73,7 +73,7 @@ def test_links_between_documents_lead_somewhere() -> None:
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
-@pytest.mark.parametrize("module", [_cite, geometry, nn], ids=lambda m: m.__name__)
+@pytest.mark.parametrize("module", [_cite, _use, geometry, nn], ids=lambda m: m.__name__)
 def test_doctests(module: object) -> None:
     result = doctest.testmod(module, extraglobs={"torch": __import__("torch")})  # type: ignore[arg-type]
     assert result.attempted > 0

@@ -28,6 +28,8 @@ PUBLIC = [
     "samples",
     "summary",
     "swap",
+    "use",
+    "use_everywhere",
     "window_table",
 ]
 

@@ -13,6 +13,7 @@ from poolkit.methods import LAYERS, METHODS
 if TYPE_CHECKING:
     from poolkit import functional, nn, numpy, samples
     from poolkit._explain import explain
+    from poolkit._use import use, use_everywhere
     from poolkit.surgery.accelerate import accelerate
     from poolkit.surgery.drift import drift
     from poolkit.surgery.summary import summary
@@ -22,7 +23,8 @@ __version__ = "0.1.0"
 
 #: Imported when first used: torch, NumPy and the rest are not needed for the geometry.
 _LAZY_MODULES = ("functional", "nn", "numpy", "samples")
-_LAZY_FUNCTIONS = {"explain": "_explain"} | dict.fromkeys(("accelerate", "drift", "summary", "swap"), "surgery")
+_LAZY_FUNCTIONS = {"explain": "_explain", "use": "_use", "use_everywhere": "_use"}
+_LAZY_FUNCTIONS |= dict.fromkeys(("accelerate", "drift", "summary", "swap"), "surgery")
 
 __all__ = [
     "LAYERS",
@@ -41,6 +43,8 @@ __all__ = [
     "samples",
     "summary",
     "swap",
+    "use",
+    "use_everywhere",
     "window_table",
 ]
 
