@@ -1,5 +1,6 @@
 # make demo      set up, build, pool a bird's song and leave the picture in build/demo.png
 # make test      set up, build, run every check and test
+# make test-onnx  export every method and layer to ONNX and compare, in OpenVINO too
 # make bench     compare with torch and with copying the same bytes
 # make bench-recipes  compare with what people write where torch has no such pooling, time and memory
 # make bench-peers, make bench-check  compare with other libraries; count the instructions of some kernels
@@ -16,7 +17,7 @@ INSTALL := $(PIP) install --no-build-isolation --config-settings=build-dir=$(BUI
 	--config-settings=cmake.define.POOLKIT_TESTS=ON --editable
 CPP := $(wildcard cpp/*/*.cpp cpp/*/*.h cpp/*/*/*.h)
 
-.PHONY: demo test bench bench-recipes bench-peers bench-check pictures sanitize lint check format clean
+.PHONY: demo test test-onnx bench bench-recipes bench-peers bench-check pictures sanitize lint check format clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/sample $(BUILD)/installed
@@ -28,6 +29,10 @@ test: $(VENV)/sample $(BUILD)/installed
 	$(BIN)/ctest --test-dir $(BUILD) --output-on-failure
 	$(MAKE) check
 	$(BIN)/pytest -n 2
+
+test-onnx: $(BUILD)/installed
+	$(PIP) install openvino
+	$(BIN)/pytest tests/test_onnx.py -m "slow or not slow"
 
 bench: $(BUILD)/installed
 	$(BIN)/python benchmarks/run.py --peer poolkit --peer torch
@@ -80,7 +85,7 @@ $(VENV)/tools: pyproject.toml
 
 # Editable: Python files need no new installation, C++ files are compiled again as far as they changed.
 $(BUILD)/installed: $(VENV)/tools CMakeLists.txt $(CPP)
-	$(INSTALL) '.[torch,show,test,dev]'
+	$(INSTALL) '.[torch,show,onnx,test,dev]'
 	touch $@
 
 # Only its recording is wanted, not the dependencies.

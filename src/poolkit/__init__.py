@@ -11,13 +11,13 @@ from poolkit.geometry import ReceptiveField, output_size, receptive_field, windo
 from poolkit.methods import LAYERS, METHODS
 
 if TYPE_CHECKING:
-    from poolkit import functional, nn, numpy, samples
+    from poolkit import functional, nn, numpy, onnx, samples
     from poolkit._explain import explain
 
 __version__ = "0.1.0"
 
 #: Imported when first used: torch, NumPy and the rest are not needed for the geometry.
-_LAZY_MODULES = ("functional", "nn", "numpy", "samples")
+_LAZY_MODULES = ("functional", "nn", "numpy", "onnx", "samples")
 
 __all__ = [
     "LAYERS",
@@ -29,6 +29,7 @@ __all__ = [
     "functional",
     "nn",
     "numpy",
+    "onnx",
     "output_size",
     "receptive_field",
     "samples",

@@ -284,7 +284,7 @@ def _slide(size: int, kernel: int, stride: int, pads: tuple[int, int], dilation:
     effective = dilation * (kernel - 1) + 1
     if ceil_mode:
         # Rounded up, but the last window has to start inside the input or its left padding.
-        out = -(-(size + low + min(high + stride - effective, 0)) // stride)
+        out = (size + low + min(high + stride - effective, 0) + stride - 1) // stride
     else:
         out = (size + low + high - effective) // stride + 1
     return Axis(size, out, kernel, stride, dilation, low, high)
