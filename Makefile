@@ -1,5 +1,6 @@
 # make demo      set up, build, pool a bird's song and leave the picture in build/demo.png
 # make test      set up, build, run every check and test
+# make test-onnx  export every method and layer to ONNX and compare, in OpenVINO too
 # make examples  train and run every application of examples/
 # make bench     compare with torch and with copying the same bytes
 # make bench-recipes  compare with what people write where torch has no such pooling, time and memory
@@ -18,7 +19,7 @@ INSTALL := $(PIP) install --no-build-isolation --config-settings=build-dir=$(BUI
 	--config-settings=cmake.define.POOLKIT_TESTS=ON --editable
 CPP := $(wildcard cpp/*/*.cpp cpp/*/*.h cpp/*/*/*.h)
 
-.PHONY: demo test examples census bench bench-recipes bench-peers bench-check pictures sanitize lint check format clean
+.PHONY: demo test test-onnx examples census bench bench-recipes bench-peers bench-check pictures sanitize lint check format clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/sample $(BUILD)/installed
@@ -30,6 +31,10 @@ test: $(VENV)/sample $(VENV)/data $(BUILD)/installed
 	$(BIN)/ctest --test-dir $(BUILD) --output-on-failure --parallel 2
 	$(MAKE) check
 	$(BIN)/pytest -n 2
+
+test-onnx: $(BUILD)/installed
+	$(PIP) install openvino
+	$(BIN)/pytest tests/test_onnx.py -m "slow or not slow"
 
 examples: $(VENV)/sample $(VENV)/data $(BUILD)/installed
 	for example in $(filter-out examples/data.py,$(wildcard examples/*.py)); do \
@@ -91,7 +96,7 @@ $(VENV)/tools: pyproject.toml
 
 # Editable: Python files need no new installation, C++ files are compiled again as far as they changed.
 $(BUILD)/installed: $(VENV)/tools CMakeLists.txt $(CPP)
-	$(INSTALL) '.[torch,show,examples,test,dev]'
+	$(INSTALL) '.[torch,show,onnx,examples,test,dev]'
 	touch $@
 
 # Without dependencies: torchvision would bring a torch of its own.

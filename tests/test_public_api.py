@@ -23,6 +23,7 @@ PUBLIC = [
     "functional",
     "nn",
     "numpy",
+    "onnx",
     "output_size",
     "receptive_field",
     "samples",

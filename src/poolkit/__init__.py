@@ -11,7 +11,7 @@ from poolkit.geometry import ReceptiveField, output_size, receptive_field, windo
 from poolkit.methods import LAYERS, METHODS
 
 if TYPE_CHECKING:
-    from poolkit import functional, nn, numpy, samples
+    from poolkit import functional, nn, numpy, onnx, samples
     from poolkit._explain import explain
     from poolkit._use import use, use_everywhere
     from poolkit.surgery.accelerate import accelerate
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 #: Imported when first used: torch, NumPy and the rest are not needed for the geometry.
-_LAZY_MODULES = ("functional", "nn", "numpy", "samples")
+_LAZY_MODULES = ("functional", "nn", "numpy", "onnx", "samples")
 _LAZY_FUNCTIONS = {"explain": "_explain", "use": "_use", "use_everywhere": "_use"}
 _LAZY_FUNCTIONS |= dict.fromkeys(("accelerate", "drift", "summary", "swap"), "surgery")
 
@@ -38,6 +38,7 @@ __all__ = [
     "functional",
     "nn",
     "numpy",
+    "onnx",
     "output_size",
     "receptive_field",
     "samples",

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.compiler import is_compiling, is_exporting
 from torch.fx.experimental.symbolic_shapes import has_static_value
 
-from poolkit import functional, ops
+from poolkit import functional, ops, transforms
 
 _EXACT = frozenset((torch.float32, torch.float64))
 _HALVES = frozenset((torch.float16, torch.bfloat16))
@@ -83,9 +83,9 @@ def why_torch(x: object) -> str | None:
     if is_compiling():
         if is_exporting():
             return "torch.export writes torch's operators"
-        # A kernel's geometry is plain integers: it would be compiled again for each size.
+        # Programs for all sizes cannot train with poolkit's adaptive windows.
         return None if all(has_static_value(n) for n in x.shape) else "the input's shape is dynamic"
-    if ops._transformed():
+    if transforms.active():
         return "a torch.func or forward-mode transform is active"
     if torch._C._get_tracing_state() is not None:
         return "torch.jit.trace writes torch's operators"

@@ -41,6 +41,11 @@ class Reach(NamedTuple):
     cells: slice  #: these cells, one for each
 
 
+def _least(number: int, counts: Any) -> Any:
+    """The smaller of both, of arrays too."""
+    return counts - (counts - number) * (counts > number)
+
+
 class Axis(NamedTuple):
     """The windows along one axis; ``kernel == 0`` stands for adaptive windows."""
 
@@ -52,15 +57,16 @@ class Axis(NamedTuple):
     pad_low: int
     pad_high: int
 
-    def tap(self, o: int) -> Tap:
+    def tap(self, o: Any) -> Tap:
+        """The window of an output, or of many at once: of an int ints, of an array of ints arrays."""
         if self.kernel == 0:
             first = o * self.size // self.out
             cells = -(-(o + 1) * self.size // self.out) - first
             return Tap(first, cells, cells)
         start = o * self.stride - self.pad_low
-        skipped = -(start // self.dilation) if start < 0 else 0
-        inside = min(self.kernel, (self.size - 1 - start) // self.dilation + 1)
-        padded = min(self.kernel, (self.size + self.pad_high - 1 - start) // self.dilation + 1)
+        skipped = -(start // self.dilation) * (start < 0)
+        inside = _least(self.kernel, (self.size - 1 - start) // self.dilation + 1)
+        padded = _least(self.kernel, (self.size + self.pad_high - 1 - start) // self.dilation + 1)
         return Tap(start + skipped * self.dilation, inside - skipped, padded)
 
     def reaches(self, first: int, last: int) -> list[Reach]:
@@ -88,6 +94,14 @@ class Axis(NamedTuple):
         if rest == 0:
             return quotient
         return quotient + (1 if rest == math.gcd(self.size, self.out) else 2)
+
+    @property
+    def side_by_side(self) -> bool:
+        """Whether the windows lie side by side and hold every cell once."""
+        if self.dilation != 1 or self.kernel != self.stride or self.pad_low or self.pad_high:
+            return False
+        # Of symbolic sizes only that of a window as large as the input is certain.
+        return (self.out == 1 or isinstance(self.size, int)) and self.out * self.kernel == self.size
 
 
 UNIT = Axis(1, 1, 1, 1, 1, 0, 0)
@@ -258,7 +272,9 @@ def _named_pads(name: str, size: int, effective: int, stride: int) -> tuple[int,
     """TensorFlow's rule: ceil(size / stride) outputs, the odd cell of padding at the end (or the start)."""
     if name == "valid":
         return 0, 0
-    total = max((-(-size // stride) - 1) * stride + effective - size, 0)
+    total = effective - stride + -size % stride
+    if stride > effective:  # else it is not negative, which nobody can say of a symbolic size
+        total = max(total, 0)
     small, large = total // 2, total - total // 2
     return (small, large) if name == "same" else (large, small)
 
@@ -266,11 +282,11 @@ def _named_pads(name: str, size: int, effective: int, stride: int) -> tuple[int,
 def _slide(size: int, kernel: int, stride: int, pads: tuple[int, int], dilation: int, ceil_mode: bool) -> Axis:
     low, high = pads
     effective = dilation * (kernel - 1) + 1
-    room = size + low + high - effective
-    out = (-(-room // stride) if ceil_mode else room // stride) + 1
-    # The last window has to start inside the input or its left padding.
-    if ceil_mode and (out - 1) * stride >= size + low:
-        out -= 1
+    if ceil_mode:
+        # Rounded up, but the last window has to start inside the input or its left padding.
+        out = (size + low + min(high + stride - effective, 0) + stride - 1) // stride
+    else:
+        out = (size + low + high - effective) // stride + 1
     return Axis(size, out, kernel, stride, dilation, low, high)
 
 

@@ -7,6 +7,7 @@ the kernels in Triton, everything else to reference.py.
 from __future__ import annotations
 
 import functools
+import math
 import pathlib
 from collections.abc import Callable
 from typing import Any, NamedTuple, cast
@@ -14,7 +15,7 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor
 
-from poolkit import geometry, reference, sharding, transforms
+from poolkit import aten, geometry, reference, sharding, transforms
 from poolkit import triton as gpu
 from poolkit.geometry import Axis, Windows
 from poolkit.methods import COUNT_VALID, KERNELS, Step
@@ -272,7 +273,10 @@ def pool(
         return _between(x, windows, step)
     try:
         packed = geometry.packed_before(windows, step.counting, step.divisor)
-    except TypeError:
+    except TypeError:  # symbolic sizes
+        if torch.compiler.is_exporting():  # for runtimes that know torch's operators only
+            y = aten.pool(x, windows, step)
+            return (y, reference.winner_positions(x, windows, step)) if return_indices else y
         packed = geometry.pack(windows, step.counting, step.divisor)
     if backward:
         y, winners = _Pool.apply(x, windows, step, packed, seed)
@@ -338,6 +342,8 @@ def pool_by_logits(x: Tensor, logits: Tensor, windows: Windows) -> Tensor:
     kernel = "soft"
     if not (_runs_kernel(x, kernel, False) and _runs_kernel(logits, kernel, False)):
         return reference.by_logits(x, logits, windows)
+    if torch.compiler.is_exporting() and any(isinstance(size, torch.SymInt) for size in windows.input_size):
+        return reference.by_logits(x, logits, windows)
     common = torch.promote_types(x.dtype, logits.dtype)
     packed = geometry.pack(windows, COUNT_VALID, 0)
     values, scores = x.to(common), logits.to(common)
@@ -363,40 +369,28 @@ class _Unpool(torch.autograd.Function):
         return _max_unpool_backward(grads[0], indices, ctx.rank), None, None
 
 
-def _last_writers(indices: Tensor, volume: int) -> Tensor:
-    """Which cells of the flattened planes write last to the position that they name."""
-    order = torch.arange(indices.shape[-1], device=indices.device).expand_as(indices)
-    last = torch.full((*indices.shape[:-1], volume), -1, dtype=torch.int64, device=indices.device)
-    last = last.scatter_reduce(-1, indices, order, "amax")
-    return last.gather(-1, indices) == order
-
-
 def _unpool_adjoint(grad: Tensor, indices: Tensor, rank: int) -> Tensor:
     flat, planes = indices.flatten(-rank), grad.flatten(-rank)
-    wrote = _last_writers(flat, planes.shape[-1])
+    wrote = reference.last_writers(flat, planes.shape[-1])
     return planes.gather(-1, flat).masked_fill(~wrote, 0).view(indices.shape)
 
 
 def max_unpool(x: Tensor, indices: Tensor, output_size: list[int]) -> Tensor:
     """Puts each value at its index of a zero volume; of duplicates the last in row-major order stays."""
     transformed = transforms.active()
-    native = HAS_KERNELS and x.is_cpu and indices.is_cpu and (type(x) is Tensor or sharding.is_distributed(x))
+    native = HAS_KERNELS and x.is_cpu and indices.is_cpu and (_why_not_plain(x) is None or sharding.is_distributed(x))
     if native and not (transformed and transforms.differentiates(x)):
         if x.requires_grad and torch.is_grad_enabled():
             return cast(Tensor, _Unpool.apply(x, indices, output_size))
         return cast(Tensor, _max_unpool(x, indices, output_size))
     rank = len(output_size)
-    volume = 1
-    for size in output_size:
-        volume *= size
+    volume = math.prod(output_size)
     flat = indices.flatten(-rank)
     outside = (flat < 0) | (flat >= volume)
     if not transformed and bool(outside.any()):  # which scatter refuses otherwise
         sizes = "x".join(map(str, output_size))
         raise RuntimeError(f"Found an invalid max index: {int(flat[outside][0])} (output volumes are of size {sizes})")
-    values = x.flatten(-rank).masked_fill(~_last_writers(flat, volume), 0)
-    zeros = torch.zeros((*values.shape[:-1], volume), dtype=x.dtype, device=x.device)
-    return zeros.scatter_add(-1, flat, values).unflatten(-1, output_size)
+    return reference.unpool(x, indices, output_size)
 
 
 def _like(x: Tensor, sizes: list[int], dtype: torch.dtype, channels_last: bool, rank: int) -> Tensor:

@@ -7,7 +7,9 @@ fallback where no kernel runs, the route of double backward, and an oracle for t
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,13 +20,21 @@ from poolkit.methods.ranks import RULES
 from poolkit.philox import uniform
 
 
-def _positions(axis: Axis) -> tuple[list[list[int]], list[list[bool]], list[int]]:
-    """For each output: the positions of its cells, which of them exist, and how many the padded input has."""
-    taps = [axis.tap(o) for o in range(axis.out)]
-    dilation = axis.dilation if axis.kernel else 1
-    rows = [[tap.first + t * dilation if t < tap.cells else 0 for t in range(axis.extent)] for tap in taps]
-    exists = [[t < tap.cells for t in range(axis.extent)] for tap in taps]
-    return rows, exists, [tap.padded for tap in taps]
+class _Table(NamedTuple):
+    """The windows along one axis: where their cells are and which of them exist, (outputs, taps), and their count."""
+
+    positions: Tensor
+    exists: Tensor
+    padded: Tensor  #: how many cells the padded input has, (outputs,)
+
+
+def _table(axis: Axis, device: torch.device) -> _Table:
+    # Arithmetic on tensors, so that exporters see operations and sizes may be symbolic.
+    tap: Any = axis.tap(torch.arange(axis.out, device=device))
+    number = torch.arange(axis.extent, device=device)
+    exists = number < tap.cells[:, None]
+    positions = tap.first[:, None] + number * (axis.dilation if axis.kernel else 1)
+    return _Table(positions.masked_fill(~exists, 0), exists, tap.padded)
 
 
 class Cells:
@@ -35,31 +45,36 @@ class Cells:
     ) -> None:
         rank = windows.rank
         self.seed = seed
-        tables = [_positions(axis) for axis in windows.axes]
-        shape = windows.output_size
+        tables = [_table(axis, x.device) for axis in windows.axes]
         mask = torch.ones((), dtype=torch.bool, device=x.device)
         position = torch.zeros((), dtype=torch.int64, device=x.device)
-        padded = torch.ones((), dtype=torch.float64)
-        for i, (axis, (rows, exists, padded_count)) in enumerate(zip(windows.axes, tables, strict=True)):
+        padded = torch.ones((), dtype=torch.int64, device=x.device)
+        gathered = x
+        for i, (axis, table) in enumerate(zip(windows.axes, tables, strict=True)):
             # Outputs of this axis stand at dimension i, its taps at dimension rank + i.
             view = [1] * (2 * rank)
             view[i], view[rank + i] = axis.out, axis.extent
-            table = torch.tensor(rows, dtype=torch.int64, device=x.device).view(view)
-            mask = mask & torch.tensor(exists, dtype=torch.bool, device=x.device).view(view)
-            position = position * axis.size + table
-            padded = padded * torch.tensor(padded_count, dtype=torch.float64).view(view[:rank])
-        self.mask = mask.reshape(*shape, windows.extent)
-        self.position = position.reshape(*shape, windows.extent)
-        flat = x.flatten(-rank)
-        gathered = flat.index_select(-1, self.position.flatten()).unflatten(-1, self.position.shape)
-        self.values = gathered.masked_fill(~self.mask, 0)
+            mask = mask & table.exists.view(view)
+            position = position * axis.size + table.positions.view(view)
+            padded = padded * table.padded.view(view[:rank])
+            if not axis.side_by_side:
+                gathered = gathered.index_select(i - rank, table.positions.flatten())
+        shape = (*windows.output_size, windows.extent)
+        self.mask = mask.reshape(shape)
+        self.position = position.reshape(shape)
+        # Of each axis its outputs and then its taps, until all taps stand behind all outputs.
+        apart = [size for axis in windows.axes for size in (axis.out, axis.extent)]
+        leading = x.dim() - rank
+        order = (*range(leading), *(leading + j for i in (0, 1) for j in range(i, 2 * rank, 2)))
+        gathered = gathered.reshape(*x.shape[:-rank], *apart).permute(order).flatten(-rank)
+        self.values = gathered & self.mask if x.dtype == torch.bool else gathered.masked_fill(~self.mask, 0)
         if count == COUNT_FIXED:
-            counts = torch.full(shape, float(divisor), dtype=torch.float64)
+            counts = torch.full(windows.output_size, float(divisor), dtype=torch.float64, device=x.device)
         elif count == COUNT_PADDED:
-            counts = padded.expand(shape)
+            counts = padded.expand(windows.output_size)
         else:
-            counts = self.mask.sum(-1).double()
-        self.count = counts.to(device=x.device, dtype=x.dtype)
+            counts = self.mask.sum(-1)
+        self.count = counts.to(x.dtype)
 
     def inside(self, parts: Tensor, rest: float = 0) -> Tensor:
         """A number for each cell, with `rest` where there is none."""
@@ -77,19 +92,24 @@ class Cells:
         """The value of one cell of each window."""
         return self.values.gather(-1, tap.unsqueeze(-1)).squeeze(-1)
 
+    def _ordered(self) -> Tensor:
+        """The values in a type that has extremes."""
+        values = self.values.detach()
+        return values.to(torch.uint8) if values.dtype == torch.bool else values
+
+    def _nan(self) -> Tensor:
+        if not self.values.is_floating_point():
+            return torch.zeros_like(self.values, dtype=torch.bool)
+        return torch.isnan(self.values.detach()) & self.mask
+
     def winner(self, largest: bool) -> Tensor:
         """The tap that wins: the last NaN, else the first of the extreme values."""
-        values = self.values.detach()
-        nan = torch.isnan(values) & self.mask
+        values, nan = self._ordered(), self._nan()
         if values.is_floating_point():
-            worst: float | int | bool = float("-inf") if largest else float("inf")
-        elif values.dtype == torch.bool:
-            worst = not largest
+            worst: float | int = float("-inf") if largest else float("inf")
         else:
             worst = torch.iinfo(values.dtype).min if largest else torch.iinfo(values.dtype).max
         filled = values.masked_fill(~self.mask | nan, worst)
-        if values.dtype == torch.bool:
-            filled = filled.to(torch.uint8)
         best = filled.amax(-1, keepdim=True) if largest else filled.amin(-1, keepdim=True)
         return self._last_nan_or(self._first((filled == best) & self.mask))
 
@@ -99,7 +119,7 @@ class Cells:
         return torch.where(cells, taps, len(taps) - 1).amin(-1)
 
     def _last_nan_or(self, tap: Tensor) -> Tensor:
-        nan = torch.isnan(self.values.detach()) & self.mask
+        nan = self._nan()
         taps = torch.arange(nan.shape[-1], device=nan.device)
         last_nan = torch.where(nan, taps, -1).amax(-1)
         return torch.where(last_nan >= 0, last_nan, tap)
@@ -109,9 +129,7 @@ class Cells:
 
     def _order(self, descending: bool = False) -> Tensor:
         """The taps in order of value, the padding last."""
-        values = self.values.detach()
-        if values.dtype == torch.bool:
-            values = values.to(torch.uint8)
+        values = self._ordered()
         if values.is_floating_point():
             last: float | int = float("-inf") if descending else float("inf")
         else:
@@ -247,14 +265,15 @@ class Cells:
         return torch.where(settled, magnitude.amax(-1, keepdim=True), root).squeeze(-1)
 
 
-def _widened(x: Tensor) -> Tensor:
+def widened(x: Tensor) -> Tensor:
+    """The tensor in the type to compute in."""
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 
 def pool(x: Tensor, windows: Windows, step: Step, seed: Tensor | None = None) -> Tensor:
     """The pooled tensor by the kernel's formula."""
     kernel = KERNELS[step.kernel]
-    cells = Cells(_widened(x), windows, step.counting, step.divisor, seed)
+    cells = Cells(widened(x), windows, step.counting, step.divisor, seed)
     if kernel.reference is not None:
         result: Tensor = kernel.reference(cells, *step.floats)
     else:
@@ -265,7 +284,7 @@ def pool(x: Tensor, windows: Windows, step: Step, seed: Tensor | None = None) ->
 
 def winner_positions(x: Tensor, windows: Windows, step: Step, seed: Tensor | None = None) -> Tensor:
     """Where in its plane each output came from, as torch counts; for kernels that pick one cell of a window."""
-    cells = Cells(_widened(x), windows, seed=seed)
+    cells = Cells(widened(x), windows, seed=seed)
     winner_of = KERNELS[step.kernel].winner
     assert winner_of is not None
     winner = winner_of(cells, *step.floats)
@@ -278,6 +297,23 @@ def scatter(grad: Tensor, positions: Tensor, windows: Windows) -> Tensor:
     volume = functools.reduce(lambda a, b: a * b, windows.input_size, 1)
     flat = torch.zeros((*grad.shape[:-rank], volume), dtype=grad.dtype, device=grad.device)
     return flat.scatter_add(-1, positions.flatten(-rank), grad.flatten(-rank)).unflatten(-1, windows.input_size)
+
+
+def last_writers(indices: Tensor, volume: int) -> Tensor:
+    """Which cells of the flattened planes write last to the position that they name."""
+    order = torch.arange(indices.shape[-1], device=indices.device).expand_as(indices)
+    last = torch.full((*indices.shape[:-1], volume), -1, dtype=torch.int64, device=indices.device)
+    last = last.scatter_reduce(-1, indices, order, "amax")
+    return last.gather(-1, indices) == order
+
+
+def unpool(x: Tensor, indices: Tensor, output_size: list[int]) -> Tensor:
+    """Puts each value at its index of a zero volume, none of which may lie outside; of duplicates the last stays."""
+    rank, volume = len(output_size), math.prod(output_size)
+    flat = indices.flatten(-rank)
+    values = x.flatten(-rank).masked_fill(~last_writers(flat, volume), 0)
+    zeros = torch.zeros((*values.shape[:-1], volume), dtype=x.dtype, device=x.device)
+    return zeros.scatter_add(-1, flat, values).unflatten(-1, output_size)
 
 
 def by_logits(x: Tensor, logits: Tensor, windows: Windows) -> Tensor:

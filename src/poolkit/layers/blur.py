@@ -120,7 +120,7 @@ def _terms(axis: _Sampled) -> list[_Term]:
     return terms
 
 
-def _cut(x: Tensor, dim: int, places: slice | int) -> Tensor:
+def cut(x: Tensor, dim: int, places: slice | int) -> Tensor:
     """These places of a dimension counted from the last."""
     return x[(..., places, *(slice(None),) * (-dim - 1))]
 
@@ -132,9 +132,22 @@ def _formula(x: Tensor, axes: list[_Sampled]) -> Tensor:
         sizes[dim] = axis.out
         y = torch.zeros_like(x.narrow(dim, 0, 1).expand(sizes))
         for outputs, cells, weight in _terms(axis):
-            _cut(y, dim, outputs).add_(_cut(x, dim, cells), alpha=weight)
+            cut(y, dim, outputs).add_(cut(x, dim, cells), alpha=weight)
         x = y
     return x
+
+
+def extended(x: Tensor, dim: int, low: int, high: int, padding_mode: str) -> Tensor:
+    """The map with so many cells before and behind a dimension counted from the last, a negative number of them cut."""
+    size = x.shape[dim]
+    if padding_mode == "zeros":
+        return torch.nn.functional.pad(x, (*(0, 0) * (-dim - 1), low, high))
+    position = torch.arange(-low, size + high, device=x.device)
+    if padding_mode == "reflect":
+        position = size - 1 - (size - 1 - position.abs()).abs()
+    else:
+        position = position % size if padding_mode == "circular" else position.clamp(0, size - 1)
+    return x.index_select(dim, position)
 
 
 class _Settings(NamedTuple):

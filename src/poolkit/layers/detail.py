@@ -54,7 +54,7 @@ def _weigh(cells: Cells, floor: Tensor, exponent: Tensor, guide: Tensor | None, 
     distance = cells.values - centre.unsqueeze(-1)
     if not settings.symmetric:
         distance = distance.relu()
-    squares = ratio = cells.inside(torch.addcmul(distance.new_tensor(settings.eps), distance, distance))
+    squares = ratio = cells.inside(torch.addcmul(distance.new_full((), settings.eps), distance, distance))
     total = squares.sum(-1, keepdim=True)
     if settings.norm != "none":
         ratio = squares / (total / cells.count.unsqueeze(-1) if settings.norm == "mean" else total)

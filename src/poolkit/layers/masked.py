@@ -68,7 +68,7 @@ def _maximum(input: Tensor, mask: Tensor, pooled: _Windows) -> tuple[Tensor, Ten
     """The largest of the valid cells of each window, and which windows have any."""
     largest, valid = pooled("max", torch.where(mask, input, -torch.inf)), pooled("max", mask)
     # Minus infinity may stand for cells that do not count: no gradient goes there.
-    return torch.where(largest == -torch.inf, torch.where(valid, largest.detach(), 0), largest), valid
+    return torch.where(valid & (largest != -torch.inf), largest, torch.where(valid, largest.detach(), 0)), valid
 
 
 _KINDS = {"avg": _average, "max": _maximum}

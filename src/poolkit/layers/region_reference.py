@@ -25,7 +25,7 @@ def corners(boxes: Tensor, axis: int, scale: float) -> tuple[Tensor, Tensor]:
 
 def rounded(at: Tensor) -> Tensor:
     """The nearest whole number; halves are rounded away from zero."""
-    return torch.copysign((at.abs() + 0.5).floor(), at)
+    return at.sign() * (at.abs() + 0.5).floor()
 
 
 def _taps(
