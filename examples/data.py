@@ -114,13 +114,14 @@ def nuclei() -> tuple[Tensor, Tensor]:
 
 
 def brain() -> tuple[Tensor, Tensor]:
-    """The MNI152 mean of 152 heads at 1 mm, (1, 197, 233, 189) from 0 to 1, and its tissue: 0 none, 1 grey, 2 white."""
+    """The MNI152 mean of 152 heads at 1 mm, (1, 197, 233, 189) from 0 to 1, and tissues: 0 none, 1 grey, 2 white."""
     import nibabel
 
     def volume(name: str) -> Tensor:
         file = find("nilearn", f"nilearn/datasets/data/mni_icbm152_{name}_tal_nlin_sym_09a_converted.nii.gz")
-        return torch.from_numpy(np.asarray(nibabel.Nifti1Image.from_filename(file).dataobj)).float() / 255
+        return torch.from_numpy(np.asarray(nibabel.Nifti1Image.from_filename(file).dataobj))  # uint8
 
-    grey, white = volume("gm"), volume("wm")
-    tissue = torch.stack([1 - grey - white, grey, white]).argmax(0)
-    return volume("t1")[None], tissue
+    grey, white = volume("gm"), volume("wm")  # how much of each of the 255 parts of a cell
+    none = 255 - grey - white
+    tissue = (torch.maximum(grey, white) > none).byte() + ((white > grey) & (white > none))
+    return volume("t1")[None] / 255, tissue
