@@ -65,8 +65,8 @@ def _spatial(windows: Windows) -> list[int]:
 
 def _surely(condition: bool | torch.SymBool) -> bool:
     """Whether it is true of every size."""
-    if isinstance(condition, bool):
-        return condition
+    if not isinstance(condition, torch.SymBool):  # a number, or a tensor where torch.jit.trace is at work
+        return bool(condition)
     from torch.fx.experimental.symbolic_shapes import statically_known_true  # takes long to import
 
     return statically_known_true(condition)

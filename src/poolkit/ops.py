@@ -56,6 +56,8 @@ def why_formula(x: Tensor) -> str | None:
     """Why only operations that torch can take apart may see this tensor; None if an operator of poolkit's may."""
     if transforms.active():
         return "a torch.func or forward-mode transform is active"
+    if transforms.recorded():
+        return "torch.jit.trace writes torch's operators"
     return _why_not_plain(x)
 
 
@@ -265,7 +267,10 @@ def pool(
             return (transforms.pool_indices if return_indices else transforms.pool)(x, windows, step, packed)
         if KERNELS[step.kernel].gradient == "cells" and backward and transforms.active():
             return _between(x, windows, step)
-        y = reference.pool(x, windows, step, seed)
+        if transforms.recorded() and not KERNELS[step.kernel].draws:
+            y = aten.pool(x, windows, step)
+        else:
+            y = reference.pool(x, windows, step, seed)
         if x.is_cpu and not transforms.active() and _channels_last(x, windows.rank):
             y = y.contiguous(memory_format=_last_format(windows.rank))
         return (y, reference.winner_positions(x, windows, step, seed)) if return_indices else y
@@ -274,9 +279,6 @@ def pool(
     try:
         packed = geometry.packed_before(windows, step.counting, step.divisor)
     except TypeError:  # symbolic sizes
-        if torch.compiler.is_exporting():  # for runtimes that know torch's operators only
-            y = aten.pool(x, windows, step)
-            return (y, reference.winner_positions(x, windows, step)) if return_indices else y
         packed = geometry.pack(windows, step.counting, step.divisor)
     if backward:
         y, winners = _Pool.apply(x, windows, step, packed, seed)
@@ -309,7 +311,7 @@ def ready(x: Tensor, windows: Windows, steps: tuple[Step, ...]) -> Ready | None:
 
 def is_plain(x: Tensor) -> bool:
     """Whether kernels take a torch.Tensor as it is."""
-    return x.is_cpu and x.layout is torch.strided and not transforms.active()
+    return x.is_cpu and x.layout is torch.strided and not transforms.active() and not transforms.recorded()
 
 
 def pool_ready(x: Tensor, ready: Ready) -> Tensor:
@@ -341,8 +343,6 @@ def pool_by_logits(x: Tensor, logits: Tensor, windows: Windows) -> Tensor:
     """The mean of each window, weighted by the exponentials of logits, which have x's shape; in x's dtype."""
     kernel = "soft"
     if not (_runs_kernel(x, kernel, False) and _runs_kernel(logits, kernel, False)):
-        return reference.by_logits(x, logits, windows)
-    if torch.compiler.is_exporting() and any(isinstance(size, torch.SymInt) for size in windows.input_size):
         return reference.by_logits(x, logits, windows)
     common = torch.promote_types(x.dtype, logits.dtype)
     packed = geometry.pack(windows, COUNT_VALID, 0)

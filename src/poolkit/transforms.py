@@ -24,6 +24,11 @@ def active() -> bool:
     return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
 
 
+def recorded() -> bool:
+    """Whether torch.jit.trace, which knows no operators that take symbolic sizes, is at work."""
+    return torch._C._is_tracing()
+
+
 def _only_maps() -> bool:
     """Whether none of the active transforms takes a derivative."""
     stack = get_interpreter_stack() or ()
@@ -31,7 +36,7 @@ def _only_maps() -> bool:
 
 
 # What torch.compiler.assume_constant_result does, which loads the compiler: that asks while the transforms are active.
-for _question in (active, _only_maps):
+for _question in (active, recorded, _only_maps):
     _question._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
