@@ -1,4 +1,4 @@
-"""docs/requirements.md: what was asked for, row by row, and the tests that show it."""
+"""docs/requirements.md: what was asked for, row by row, and the tests, examples and pages that show it."""
 
 from __future__ import annotations
 
@@ -32,11 +32,35 @@ ROWS = {
     "G6": "channels are pooled independently and their number never changes, but for cat",
     "B1": "average: each output's gradient is shared equally by its window",
     "B2": "max: the whole gradient goes to the recorded winner, recorded as small as can be",
+    "U1": "audio: a recording's spectrogram, pooled 2 x 2, every shape printed and drawn",
+    "U2": "image classification: LeNet-5 and AlexNet style nets",
+    "U3": "detection: pooling blocks of Faster R-CNN and YOLO in detectors",
+    "U4": "segmentation: encoder and decoder with indices",
+    "U5": "text classification with 1-D and K-max pooling",
+    "U6": "recurrent nets over time; GANs",
+    "U7": "the same layers in Keras style and in PyTorch style",
+    "Q2": "how robust each method is to small shifts",
+    "Q3": "what pooling saves: activations, memory, compute, parameters",
+    "Q5": "pooling combined with attention",
+    "Q6": "what pooling kept and what it threw away",
 }
+
+#: Each of these has a floor that tests/test_examples.py holds it to.
+EXAMPLES = {
+    "U1": ("audio",),
+    "U2": ("images",),
+    "U3": ("detection_roi", "detection_mtcnn", "sppf"),
+    "U4": ("segmentation_nuclei", "segmentation_brain"),
+    "U5": ("text",),
+    "U6": ("sequences", "gan"),
+    "Q5": ("attention",),
+}
+#: Pages whose commands and programs the tests run.
+PAGES = {"Q2": ("gallery",), "Q3": ("summary",), "Q6": ("gallery",)}
 
 
 def shown_by() -> dict[str, list[str]]:
-    """The tests of each row, as file and name."""
+    """The tests of each row, as file and name, then its examples and pages."""
     found: dict[str, list[str]] = {row: [] for row in ROWS}
     for path in sorted((ROOT / "tests").glob("test_*.py")):
         for node in ast.parse(path.read_text()).body:
@@ -44,6 +68,10 @@ def shown_by() -> dict[str, list[str]]:
                 row = node.name.split("_")[1]
                 if row in found:
                     found[row].append(f"[{node.name}](../tests/{path.name})")
+    for row, names in EXAMPLES.items():
+        found[row] += [f"[examples/{name}.py](../examples/{name}.py)" for name in names]
+    for row, names in PAGES.items():
+        found[row] += [f"[docs/{name}.md]({name}.md)" for name in names]
     return found
 
 
@@ -56,7 +84,8 @@ def page() -> str:
     lines = [
         "# What was asked for",
         "",
-        "Each row with the tests that show it; `tools/docs.py` writes this page and fails where a row has none.",
+        "Each row with the tests, examples and pages that show it; `tools/docs.py` writes this page and fails where a",
+        "row has none.",
         "",
         "| row | asked for | shown by |",
         "|---|---|---|",
