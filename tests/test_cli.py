@@ -225,7 +225,7 @@ def test_every_method_is_shown_with_parameters() -> None:
     samples = {name: method.samples[-1] for name, method in METHODS.items()}
     methods = [f"{name}:{arguments_of(sample)}" if sample else name for name, sample in samples.items()]
     labels = [f"{name} ({arguments_of(sample)})" if sample else name for name, sample in samples.items()]
-    rows = rows_of(run("show", "x.npy", *(word for method in methods for word in ("--method", method))))
+    rows = rows_of(run("show", "x.npy", "-o", "x.json", *(word for method in methods for word in ("--method", method))))
     assert {label.replace(",", ", ") for label in labels} < set(rows)
 
 

@@ -90,7 +90,11 @@ def test_samples(op: Any, dtype: torch.dtype) -> None:
     differentiable = dtype.is_floating_point
     exact = bool(EXACT.search(op.name))
     count = 0
-    for sample in op.sample_inputs_func(op, "cpu", dtype, requires_grad=False):
+    # All samples in single precision; of an entry with hundreds of them a third in each other type, in turn.
+    start, step = (0, 1) if dtype == torch.float32 else (sorted(op.dtypes, key=str).index(dtype) % 3, 3)
+    for number, sample in enumerate(op.sample_inputs_func(op, "cpu", dtype, requires_grad=False)):
+        if number > 100 and number % step != start:
+            continue
         count += 1
         if (numbers := sample.kwargs.get("_random_samples")) is not None:
             sample.kwargs["_random_samples"] = numbers.frac().abs()  # torch's samples are no draws from 0 to 1

@@ -302,7 +302,7 @@ def test_refusals() -> None:
 
 
 def test_lists_agree() -> None:
-    """Kernels have the core's names and dtypes that are said, the operators its arguments; what lacks is on the page."""
+    """Kernels have the core's names, operators its arguments; the page names what lacks."""
     known = CORE.kernels().split(",")
     assert list(REDUCERS) == list(gpu.DTYPES)
     assert set(REDUCERS) <= set(known)
