@@ -87,7 +87,7 @@ def why_torch(x: object) -> str | None:
         return None if all(has_static_value(n) for n in x.shape) else "the input's shape is dynamic"
     if transforms.active():
         return "a torch.func or forward-mode transform is active"
-    if torch._C._get_tracing_state() is not None:
+    if transforms.recorded():
         return "torch.jit.trace writes torch's operators"
     if torch._C._len_torch_dispatch_stack():
         return "a TorchDispatchMode is active"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -14,6 +13,7 @@ from torch.nn import Module
 
 from poolkit.errors import ArgumentError
 from poolkit.surgery.summary import check_model
+from poolkit.surgery.tensors import tensors
 from poolkit.surgery.text import columns
 from poolkit.surgery.trace import evaluating
 
@@ -93,7 +93,7 @@ def _outputs(model: Module, other: Module, inputs: tuple[Any, ...]) -> list[tupl
     calls: dict[str, int] = {}
 
     def note(name: str, output: Any) -> None:
-        y = next(_floating(output), None)
+        y = next((y for y in tensors(output) if y.is_floating_point()), None)
         if y is not None:
             calls[name] = calls.get(name, -1) + 1
             found.append(((name, calls[name]), y.detach().clone()))
@@ -113,18 +113,6 @@ def _outputs(model: Module, other: Module, inputs: tuple[Any, ...]) -> list[tupl
 
 def _has_children(module: Module) -> bool:
     return next(module.children(), None) is not None
-
-
-def _floating(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        if value.is_floating_point():
-            yield value
-    elif isinstance(value, dict):
-        for part in value.values():
-            yield from _floating(part)
-    elif isinstance(value, tuple | list):
-        for part in value:
-            yield from _floating(part)
 
 
 def _distance(name: str, before: Tensor, after: Tensor, top1: bool) -> Distance:

@@ -14,6 +14,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from poolkit import geometry
 from poolkit.geometry import Axis, ReceptiveField, Windows
 from poolkit.surgery.calls import Call
+from poolkit.surgery.tensors import tensors
 
 _CONVOLUTIONS = {"conv1d": 1, "conv2d": 2, "conv3d": 3}
 _TRANSPOSED = ("conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
@@ -186,15 +187,8 @@ class Flow:
 
 
 def _tensors(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        if not isinstance(value, torch.nn.Parameter):
-            yield value
-    elif isinstance(value, Mapping):
-        for part in value.values():
-            yield from _tensors(part)
-    elif isinstance(value, tuple | list):
-        for part in value:
-            yield from _tensors(part)
+    """Those that flow: parameters do not."""
+    return (x for x in tensors(value) if not isinstance(x, torch.nn.Parameter))
 
 
 def _widest(all_fields: list[tuple[ReceptiveField, ...] | None]) -> tuple[ReceptiveField, ...] | None:

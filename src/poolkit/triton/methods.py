@@ -102,7 +102,6 @@ REDUCERS: dict[str, Reducer] = {
     "range": Reducer(
         spreads.range_of,
         pull=spreads.pull_range,
-        reads=(),
         survey=spreads.places,
         kept=("integer", "integer"),
     ),
