@@ -96,7 +96,7 @@ def test_every_method(form: str) -> None:
 def test_some_methods() -> None:
     """Weights, ranks and roots of windows."""
     module, x = every_method("windowed", ("soft", "median", "lp"))
-    compare(module.calls, x)
+    assert {"Exp", "TopK", "Gather"} <= set(operators(compare(module.calls, x)))
 
 
 @pytest.mark.slow
@@ -151,7 +151,7 @@ def test_indices_integers_and_unpooling() -> None:
         "largest": lambda _, n: functional.max_pool2d(n, 3, 2, 1),
         "average": lambda _, n: functional.avg_pool2d(n, 3, 2, 1, count_include_pad=False),
     }
-    compare(calls, x, (100 * x).long())
+    assert "ScatterElements" in operators(compare(calls, x, (100 * x).long()))
 
 
 def test_half_precision_rounds_once() -> None:
@@ -161,7 +161,12 @@ def test_half_precision_rounds_once() -> None:
         "largest": nn.MaxPool2d(3, 2, 1),
         "soft": nn.SoftPool2d(2),
     }
-    compare(calls, distinct((2, 3, 7, 5)).half(), rounding=ROUNDING[torch.float16])
+    x = distinct((2, 3, 7, 5)).half()
+    program = poolkit.onnx.export(Calls(calls), (x,))
+    for actual, (name, expected) in zip(results(session(program), (x,)), Calls(calls)(x.double()).items(), strict=True):
+        assert actual.dtype == np.float16, name
+        # Only where single precision falls on the other side of a tie may the last digit differ.
+        assert np.mean(actual == expected.detach().half().numpy()) > 0.95, name
 
 
 OPEN: tuple[dict[str, Callable[..., Any]], ...] = (
@@ -214,6 +219,19 @@ def test_a_program_with_weights_and_a_file(folder: Path) -> None:
     poolkit.onnx.export(program, f="model.onnx", input_names=["image"], opset_version=18)
     [y] = onnxruntime.InferenceSession("model.onnx").run(None, {"image": x.numpy()})
     assert_near(torch.from_numpy(y), model(x).detach().double().numpy(), ROUNDING[torch.float32])
+    assert {path.name for path in folder.iterdir()} <= {"model.onnx", "model.onnx.data"}
+
+
+def test_a_file_is_written_whole_or_not_at_all(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(program: torch.onnx.ONNXProgram, f: Path, **options: Any) -> None:
+        f.write_bytes(b"half")
+        raise OSError("no space left")
+
+    Path("model.onnx").write_bytes(b"old")
+    monkeypatch.setattr(torch.onnx.ONNXProgram, "save", broken)
+    with pytest.raises(OSError, match="no space left"):
+        poolkit.onnx.export(nn.MaxPool2d(2), (torch.rand(1, 2, 4, 4),), "model.onnx")
+    assert [(path.name, path.read_bytes()) for path in folder.iterdir()] == [("model.onnx", b"old")]
 
 
 # ------------------------------------------------------------------------------------------- layers

@@ -9,8 +9,11 @@ no node has ``ceil_mode=1`` or an ``auto_pad``, on which runtimes disagree. Need
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -37,7 +40,7 @@ def export(
     Args:
         model: a module, in evaluation, or a program that :func:`torch.export.export` made of one.
         args, kwargs: example inputs of a module; their dtypes and sizes, but for dynamic ones, are those of the result.
-        f: the file to write; None writes none.
+        f: the file to write, whole or not at all; None writes none.
         dynamic_shapes: which sizes stay open, as :func:`torch.export.export` takes it: ``({0: Dim("batch")},)``.
         custom_translation_table: translations of your own, which come before poolkit's.
         **options: of :func:`torch.onnx.export`, such as ``opset_version`` and ``input_names``.
@@ -57,8 +60,16 @@ def export(
     for node in program.graph.nodes:
         if getattr(node.target, "namespace", None) == "poolkit" and node.target not in table:
             raise ArgumentError(f"{node.target}: no operators of ONNX express this operator of poolkit")
-    options = {"verbose": False, **options}
-    result = torch.onnx.export(program, f=f, dynamo=True, custom_translation_table=table, **options)
+    options = {"verbose": False, "dynamo": True, "custom_translation_table": table, **options}
+    if f is None:
+        result = torch.onnx.export(program, **options)
+    else:
+        target = Path(f).resolve()
+        with tempfile.TemporaryDirectory(prefix=".", dir=target.parent) as folder:
+            result = torch.onnx.export(program, f=Path(folder, target.name), **options)
+            # Large weights are a second file, which has its place before the one that names it.
+            for part in sorted(Path(folder).iterdir(), key=lambda part: part.name == target.name):
+                os.replace(part, target.with_name(part.name))
     assert result is not None
     return result
 
