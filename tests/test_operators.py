@@ -18,12 +18,14 @@ Call = tuple[Any, tuple[Any, ...], dict[str, Any]]
 
 #: Operators that answer questions and take no part in a graph.
 QUESTIONS = {"explain", "isa", "isas", "kernels", "set_isa"}
+#: The short ways of eager calls, never seen by a compiler or a mode (tests/test_short_ways.py).
+SHORT_WAYS = {"prepare", "pool_prepared", "pool_winners_prepared", "pool_backward_prepared"}
 EVERY_CHECK = ("test_schema", "test_autograd_registration", "test_faketensor", "test_aot_dispatch_dynamic")
 
 
 def operators() -> set[str]:
     names = (name.removeprefix("poolkit::") for name in torch._C._dispatch_get_all_op_names() if "poolkit::" in name)
-    return set(names) - QUESTIONS
+    return set(names) - QUESTIONS - SHORT_WAYS
 
 
 class Recorder(TorchDispatchMode):

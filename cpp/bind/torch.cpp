@@ -7,8 +7,9 @@
 #include <torch/headeronly/core/ScalarType.h>
 #include <torch/headeronly/util/Exception.h>
 
-#include <cmath>
+#include <algorithm>
 #include <cstdint>
+#include <cstring>
 #include <optional>
 #include <string>
 #include <tuple>
@@ -19,8 +20,9 @@
 
 namespace {
 
+using poolkit::dense;
 using poolkit::kTorchThreads;
-using torch::headeronly::MemoryFormat;
+using poolkit::suggests_channels_last;
 using torch::headeronly::ScalarType;
 using torch::stable::Tensor;
 
@@ -66,52 +68,24 @@ poolkit::DType dtype_of(ScalarType dtype) {
 
 poolkit::DType dtype_of(const Tensor& x) { return dtype_of(x.scalar_type()); }
 
-// torch's own rule for which format a tensor's strides suggest (rank 2 and 3, batched).
-bool suggests_channels_last(const Tensor& x, int rank) {
-  if (rank < 2 || x.dim() != rank + 2) return false;
-  const int order_2d[] = {1, 3, 2, 0}, order_3d[] = {1, 4, 3, 2, 0};
-  const int* order = rank == 2 ? order_2d : order_3d;
-  if (x.stride(1) == 0) return false;
-  int64_t least = 0;
-  for (int i = 0; i < rank + 2; ++i) {
-    const int d = order[i];
-    if (x.size(d) == 0 || x.stride(d) < least) return false;
-    if (d == 0 && least == x.stride(1)) return false;
-    least = x.stride(d) * (x.size(d) > 1 ? x.size(d) : 1);
-  }
-  return true;
-}
-
-MemoryFormat format_of(bool channels_last, int rank) {
-  if (!channels_last) return MemoryFormat::Contiguous;
-  return rank == 2 ? MemoryFormat::ChannelsLast : MemoryFormat::ChannelsLast3d;
-}
-
-bool is_dense(const Tensor& x, bool channels_last) {
-  if (!channels_last) return x.is_contiguous();
-  int64_t expected = 1;
-  for (int64_t i = 0; i < x.dim(); ++i) {
-    const int64_t d = i == 0 ? 1 : i == x.dim() - 1 ? 0 : x.dim() - i;
-    if (x.size(d) != 1 && x.stride(d) != expected) return false;
-    expected *= x.size(d);
-  }
-  return true;
-}
-
-Tensor dense(const Tensor& x, bool channels_last, int rank) {
-  return is_dense(x, channels_last) ? x : torch::stable::contiguous(x, format_of(channels_last, rank));
-}
-
-// The geometry that every operator gets, with the array around it.
-struct Geometry {
-  std::vector<int64_t> windows;
+// One run of a kernel, as far as it is known without its tensors.
+struct Call {
+  int method;
+  const double* params;
+  int n_params;
+  const int64_t* windows;
   int rank;
 
-  explicit Geometry(std::vector<int64_t> packed) : windows(std::move(packed)), rank(0) {
-    STD_TORCH_CHECK(windows.size() == poolkit::kWindowInts && windows[0] >= 1 && windows[0] <= 3 && windows[1] >= 0 &&
-                        windows[1] <= 2,
-                    "poolkit: malformed windows");
-    rank = int(windows[0]);
+  Call(int index, const double* values, size_t count, const int64_t* packed)
+      : method(index), params(values), n_params(int(count)), windows(packed), rank(int(packed[0])) {
+    STD_TORCH_CHECK(packed[0] >= 1 && packed[0] <= 3 && packed[1] >= 0 && packed[1] <= 2, "poolkit: malformed windows");
+  }
+  Call(int index, const std::vector<double>& values, const std::vector<int64_t>& packed)
+      : Call(index, values.data(), values.size(), whole(packed)) {}
+
+  static const int64_t* whole(const std::vector<int64_t>& packed) {
+    STD_TORCH_CHECK(packed.size() == poolkit::kWindowInts, "poolkit: malformed windows");
+    return packed.data();
   }
 
   int64_t in(int axis) const { return windows[3 + 7 * axis]; }
@@ -135,79 +109,104 @@ struct Geometry {
     return result;
   }
 
-  poolkit::Problem problem(int method, poolkit::DType dtype, const Tensor& like, bool channels_last,
-                           const std::vector<double>& params) const {
+  // The array around the windows is that of a tensor that passed the check.
+  poolkit::Problem problem(poolkit::DType dtype, const Tensor& like, bool channels_last) const {
     const int64_t leading = like.dim() - rank;
     const int64_t channels = like.size(leading - 1), batch = leading == 2 ? like.size(0) : 1;
-    const auto problem =
-        poolkit::make_problem(method, dtype, channels_last ? batch : batch * channels, channels_last ? channels : 1,
-                              windows.data(), params.data(), int(params.size()));
+    const auto problem = poolkit::make_problem(method, dtype, channels_last ? batch : batch * channels,
+                                               channels_last ? channels : 1, windows, params, n_params);
     const char* why = poolkit::refusal(problem);
     STD_TORCH_CHECK(why == nullptr, "poolkit: ", why == nullptr ? "" : why);
     return problem;
   }
 };
 
-Tensor allocate(const std::vector<int64_t>& sizes, ScalarType dtype, bool channels_last, int rank) {
-  return poolkit::allocate(sizes, dtype, format_of(channels_last, rank));
+// The same in a tensor of integers. A small map is pooled in less time than it takes to hand over a list of numbers.
+struct Prepared {
+  int64_t method, n_params;
+  double params[poolkit::kMaxParams];
+  int64_t windows[poolkit::kWindowInts];
+};
+constexpr int64_t kPreparedInts = sizeof(Prepared) / sizeof(int64_t);
+
+Tensor prepare(MethodName method, std::vector<int64_t> packed, std::vector<double> params) {
+  const Call call(method.index, params, packed);
+  STD_TORCH_CHECK(params.size() <= poolkit::kMaxParams, "poolkit: too many parameters");
+  Tensor tensor = poolkit::allocate({kPreparedInts}, ScalarType::Long);
+  Prepared prepared{call.method, call.n_params, {}, {}};
+  std::copy(params.begin(), params.end(), prepared.params);
+  std::copy(packed.begin(), packed.end(), prepared.windows);
+  std::memcpy(tensor.data_ptr(), &prepared, sizeof prepared);
+  return tensor;
 }
 
-ScalarType winner_type(int bytes) {
-  return bytes == 1 ? ScalarType::Byte : bytes == 2 ? ScalarType::UInt16 : ScalarType::Int;
+Call call_of(const Tensor& tensor) {
+  STD_TORCH_CHECK(tensor.is_cpu() && tensor.scalar_type() == ScalarType::Long && tensor.is_contiguous() &&
+                      tensor.numel() == kPreparedInts,
+                  "poolkit: a call as prepare() gives it is expected");
+  const auto& prepared = *static_cast<const Prepared*>(tensor.const_data_ptr());
+  STD_TORCH_CHECK(prepared.method >= 0 && prepared.method < poolkit::method_count() && prepared.n_params >= 0 &&
+                      prepared.n_params <= poolkit::kMaxParams,
+                  "poolkit: malformed call");
+  return {int(prepared.method), prepared.params, size_t(prepared.n_params), prepared.windows};
 }
 
-uint64_t seed_of(MethodName method, const std::optional<Tensor>& seed) {
-  if ((poolkit::needs(method.index) & poolkit::kNeedsSeed) == 0) return 0;
+uint64_t seed_of(int method, const std::optional<Tensor>& seed) {
+  if ((poolkit::needs(method) & poolkit::kNeedsSeed) == 0) return 0;
   STD_TORCH_CHECK(seed.has_value() && seed->is_cpu() && seed->numel() == 1 && seed->scalar_type() == ScalarType::Long,
                   "poolkit: this method draws: its seed is an int64 tensor of one number");
   return uint64_t(*static_cast<const int64_t*>(seed->data_ptr()));
 }
 
-std::tuple<Tensor, std::optional<Tensor>> run_forward(const Tensor& input, MethodName method,
-                                                      std::vector<int64_t> packed, const std::vector<double>& params,
+std::tuple<Tensor, std::optional<Tensor>> run_forward(const Tensor& input, const Call& call,
                                                       const std::optional<Tensor>& seed, bool with_winners) {
-  const Geometry geometry(std::move(packed));
-  geometry.check(input, false);
-  const bool channels_last = suggests_channels_last(input, geometry.rank);
-  const Tensor x = dense(input, channels_last, geometry.rank);
-  const auto problem = geometry.problem(method.index, dtype_of(x), x, channels_last, params);
-  const auto sizes = geometry.sizes(x, true);
-  Tensor y = allocate(sizes, x.scalar_type(), channels_last, geometry.rank);
+  call.check(input, false);
+  const bool channels_last = suggests_channels_last(input, call.rank);
+  const Tensor x = dense(input, channels_last, call.rank);
+  const auto problem = call.problem(dtype_of(x), x, channels_last);
+  const auto sizes = call.sizes(x, true);
+  Tensor y = poolkit::allocate(sizes, x.scalar_type(), channels_last);
   std::optional<Tensor> winners;
   if (with_winners) {
-    STD_TORCH_CHECK(poolkit::has_winners(method.index), "poolkit: this method has no winners");
-    winners = allocate(sizes, winner_type(poolkit::winner_bytes(problem)), channels_last, geometry.rank);
+    STD_TORCH_CHECK(poolkit::has_winners(call.method), "poolkit: this method has no winners");
+    winners = poolkit::allocate(sizes, poolkit::winner_type(poolkit::winner_bytes(problem)), channels_last);
   }
   poolkit::forward(problem, x.data_ptr(), y.data_ptr(), winners ? winners->data_ptr() : nullptr, kTorchThreads,
-                   seed_of(method, seed));
+                   seed_of(call.method, seed));
   return {y, winners};
 }
 
 Tensor pool(Tensor x, MethodName method, std::vector<int64_t> windows, std::vector<double> params,
             std::optional<Tensor> seed) {
-  return std::get<0>(run_forward(x, method, std::move(windows), params, seed, false));
+  return std::get<0>(run_forward(x, Call(method.index, params, windows), seed, false));
 }
+
+Tensor pool_prepared(Tensor x, Tensor call) { return std::get<0>(run_forward(x, call_of(call), std::nullopt, false)); }
 
 std::tuple<Tensor, Tensor> pool_winners(Tensor x, MethodName method, std::vector<int64_t> windows,
                                         std::vector<double> params, std::optional<Tensor> seed) {
-  auto [y, winners] = run_forward(x, method, std::move(windows), params, seed, true);
+  auto [y, winners] = run_forward(x, Call(method.index, params, windows), seed, true);
   return {y, *winners};
 }
 
-Tensor pool_backward(Tensor grad, std::optional<Tensor> x, std::optional<Tensor> y, std::optional<Tensor> winners,
-                     MethodName method, std::vector<int64_t> packed, std::vector<double> params, bool channels_last) {
-  STD_TORCH_CHECK(poolkit::has_gradient(method.index), "poolkit: no kernel for the gradient of this method");
-  const Geometry geometry(std::move(packed));
-  geometry.check(grad, true);
-  const int rank = geometry.rank;
+std::tuple<Tensor, Tensor> pool_winners_prepared(Tensor x, Tensor call) {
+  auto [y, winners] = run_forward(x, call_of(call), std::nullopt, true);
+  return {y, *winners};
+}
+
+Tensor run_backward(const Tensor& grad, std::optional<Tensor>& x, std::optional<Tensor>& y,
+                    std::optional<Tensor>& winners, const Call& call, bool channels_last) {
+  STD_TORCH_CHECK(poolkit::has_gradient(call.method), "poolkit: no kernel for the gradient of this method");
+  call.check(grad, true);
+  const int rank = call.rank;
   channels_last = channels_last && rank > 1 && grad.dim() == rank + 2;
-  const auto problem = geometry.problem(method.index, dtype_of(grad), grad, channels_last, params);
-  const auto sizes = geometry.sizes(grad, false);
+  const auto problem = call.problem(poolkit::float_type(grad), grad, channels_last);
+  const auto sizes = call.sizes(grad, false);
 
   const auto operand = [&](std::optional<Tensor>& tensor, int need, bool outputs, size_t element) -> const void* {
-    if ((poolkit::needs(method.index) & need) == 0) return nullptr;
+    if ((poolkit::needs(call.method) & need) == 0) return nullptr;
     STD_TORCH_CHECK(tensor.has_value() && tensor->is_cpu() && tensor->element_size() == element &&
-                        tensor->sizes().vec() == (outputs ? geometry.sizes(grad, true) : sizes),
+                        tensor->sizes().vec() == (outputs ? call.sizes(grad, true) : sizes),
                     "poolkit: pool_backward lacks a tensor that this method saves, or it has the wrong shape or dtype");
     tensor = dense(*tensor, channels_last, rank);
     return tensor->data_ptr();
@@ -216,13 +215,19 @@ Tensor pool_backward(Tensor grad, std::optional<Tensor> x, std::optional<Tensor>
   const void* y_data = operand(y, poolkit::kNeedsY, true, grad.element_size());
   const void* winner_data = operand(winners, poolkit::kNeedsWinners, true, size_t(poolkit::winner_bytes(problem)));
   const Tensor grad_y = dense(grad, channels_last, rank);
-  const auto floating = grad.scalar_type();
-  STD_TORCH_CHECK(floating == ScalarType::Float || floating == ScalarType::Double || floating == ScalarType::Half ||
-                      floating == ScalarType::BFloat16,
-                  "poolkit: gradients are floating point");
-  Tensor grad_x = allocate(sizes, floating, channels_last, rank);
+  Tensor grad_x = poolkit::allocate(sizes, grad.scalar_type(), channels_last);
   poolkit::backward(problem, grad_y.data_ptr(), x_data, y_data, winner_data, grad_x.data_ptr(), kTorchThreads);
   return grad_x;
+}
+
+Tensor pool_backward(Tensor grad, std::optional<Tensor> x, std::optional<Tensor> y, std::optional<Tensor> winners,
+                     MethodName method, std::vector<int64_t> packed, std::vector<double> params, bool channels_last) {
+  return run_backward(grad, x, y, winners, Call(method.index, params, packed), channels_last);
+}
+
+Tensor pool_backward_prepared(Tensor grad, std::optional<Tensor> x, std::optional<Tensor> y,
+                              std::optional<Tensor> winners, Tensor call, bool channels_last) {
+  return run_backward(grad, x, y, winners, call_of(call), channels_last);
 }
 
 // Means weighted by the exponentials of logits: the method "soft" with these in place of x's own.
@@ -234,55 +239,55 @@ void check_logits(const Tensor& x, const Tensor& logits) {
 }
 
 Tensor pool_by_logits(Tensor input, Tensor logits, std::vector<int64_t> packed) {
-  const Geometry geometry(std::move(packed));
-  geometry.check(input, false);
+  const Call call(poolkit::find_method("soft"), kByLogits, packed);
+  call.check(input, false);
   check_logits(input, logits);
-  const int rank = geometry.rank;
+  const int rank = call.rank;
   const bool channels_last = suggests_channels_last(input, rank);
   const Tensor x = dense(input, channels_last, rank), scores = dense(logits, channels_last, rank);
-  const auto problem = geometry.problem(poolkit::find_method("soft"), dtype_of(x), x, channels_last, kByLogits);
-  Tensor y = allocate(geometry.sizes(x, true), x.scalar_type(), channels_last, rank);
+  const auto problem = call.problem(dtype_of(x), x, channels_last);
+  Tensor y = poolkit::allocate(call.sizes(x, true), x.scalar_type(), channels_last);
   poolkit::forward(problem, x.data_ptr(), y.data_ptr(), nullptr, kTorchThreads, 0, scores.data_ptr());
   return y;
 }
 
 std::tuple<Tensor, Tensor> pool_by_logits_backward(Tensor grad, Tensor input, Tensor logits,
                                                    std::vector<int64_t> packed, bool channels_last) {
-  const Geometry geometry(std::move(packed));
-  geometry.check(grad, true);
-  const int rank = geometry.rank;
-  const auto sizes = geometry.sizes(grad, false);
+  const Call call(poolkit::find_method("soft"), kByLogits, packed);
+  call.check(grad, true);
+  const int rank = call.rank;
+  const auto sizes = call.sizes(grad, false);
   check_logits(input, logits);
   STD_TORCH_CHECK(input.is_cpu() && input.sizes().vec() == sizes && input.scalar_type() == grad.scalar_type(),
                   "poolkit: the input does not fit its gradient");
   channels_last = channels_last && rank > 1 && grad.dim() == rank + 2;
   const Tensor grad_y = dense(grad, channels_last, rank);
   const Tensor x = dense(input, channels_last, rank), scores = dense(logits, channels_last, rank);
-  const auto problem = geometry.problem(poolkit::find_method("soft"), dtype_of(x), grad, channels_last, kByLogits);
-  Tensor grad_x = allocate(sizes, x.scalar_type(), channels_last, rank);
-  Tensor grad_logits = allocate(sizes, x.scalar_type(), channels_last, rank);
+  const auto problem = call.problem(dtype_of(x), grad, channels_last);
+  Tensor grad_x = poolkit::allocate(sizes, x.scalar_type(), channels_last);
+  Tensor grad_logits = poolkit::allocate(sizes, x.scalar_type(), channels_last);
   poolkit::backward(problem, grad_y.data_ptr(), x.data_ptr(), nullptr, nullptr, grad_x.data_ptr(), kTorchThreads,
                     scores.data_ptr(), grad_logits.data_ptr());
   return {grad_x, grad_logits};
 }
 
 Tensor winner_indices(Tensor input, std::vector<int64_t> packed) {
-  const Geometry geometry(std::move(packed));
-  geometry.check(input, true);
-  const bool channels_last = suggests_channels_last(input, geometry.rank);
-  const Tensor winners = dense(input, channels_last, geometry.rank);
-  const int method = poolkit::find_method("max");
-  const auto problem = geometry.problem(method, poolkit::DType::f32, winners, channels_last, {});
+  const std::vector<double> no_params;
+  const Call call(poolkit::find_method("max"), no_params, packed);
+  call.check(input, true);
+  const bool channels_last = suggests_channels_last(input, call.rank);
+  const Tensor winners = dense(input, channels_last, call.rank);
+  const auto problem = call.problem(poolkit::DType::f32, winners, channels_last);
   STD_TORCH_CHECK(winners.element_size() == size_t(poolkit::winner_bytes(problem)),
                   "poolkit: these winners do not belong to these windows");
-  Tensor indices = allocate(geometry.sizes(winners, true), ScalarType::Long, channels_last, geometry.rank);
+  Tensor indices = poolkit::allocate(call.sizes(winners, true), ScalarType::Long, channels_last);
   poolkit::indices(problem, winners.data_ptr(), static_cast<int64_t*>(indices.data_ptr()), kTorchThreads);
   return indices;
 }
 
 std::string joined(const std::vector<int64_t>& sizes) {
   std::string text;
-  for (const int64_t size : sizes) text += (text.empty() ? "" : "x") + std::to_string(size);
+  for (const int64_t size : sizes) text.append(text.empty() ? "" : "x").append(std::to_string(size));
   return text;
 }
 
@@ -318,7 +323,7 @@ Tensor max_unpool(Tensor x, Tensor indices, std::vector<int64_t> output_size) {
   const Tensor from = dense(x, channels_last, rank), at = dense(indices, channels_last, rank);
   std::vector<int64_t> sizes(x.sizes().begin(), x.sizes().end() - output_size.size());
   sizes.insert(sizes.end(), output_size.begin(), output_size.end());
-  Tensor y = allocate(sizes, x.scalar_type(), channels_last, rank);
+  Tensor y = poolkit::allocate(sizes, x.scalar_type(), channels_last);
   check_indices(poolkit::unpool(problem, from.data_ptr(), static_cast<const int64_t*>(at.data_ptr()), y.data_ptr(),
                                 kTorchThreads),
                 output_size);
@@ -334,126 +339,19 @@ Tensor max_unpool_backward(Tensor grad, Tensor indices, int64_t rank) {
   const bool channels_last = suggests_channels_last(indices, int(rank));
   const auto problem = unpool_problem(grad, indices, volume, channels_last);
   const Tensor from = dense(grad, channels_last, int(rank)), at = dense(indices, channels_last, int(rank));
-  Tensor grad_x = allocate(indices.sizes().vec(), grad.scalar_type(), channels_last, int(rank));
+  Tensor grad_x = poolkit::allocate(indices.sizes().vec(), grad.scalar_type(), channels_last);
   check_indices(poolkit::unpool_backward(problem, from.data_ptr(), static_cast<const int64_t*>(at.data_ptr()),
                                          grad_x.data_ptr(), kTorchThreads),
                 volume);
   return grad_x;
 }
 
-// What the RoI operators share. `map` has the sizes of the input, [samples, channels, height, width].
-poolkit::Regions regions_of(const std::vector<int64_t>& map, ScalarType dtype, const Tensor& boxes,
-                            const std::vector<int64_t>& output_size, double scale, bool channels_last) {
-  STD_TORCH_CHECK(dtype == ScalarType::Float || dtype == ScalarType::Double || dtype == ScalarType::Half ||
-                      dtype == ScalarType::BFloat16,
-                  "poolkit: regions are pooled from floating point maps");
-  STD_TORCH_CHECK(boxes.is_cpu() && boxes.scalar_type() == ScalarType::Double && boxes.is_contiguous() &&
-                      boxes.dim() == 2 && boxes.size(1) == 5,
-                  "poolkit: boxes must be a contiguous float64 tensor of shape (K, 5) on the CPU");
-  bool fits = map.size() == 4 && output_size.size() == 2 && std::isfinite(scale);
-  for (size_t i = 1; fits && i < 4; ++i) fits = map[i] >= 1;
-  for (size_t i = 0; fits && i < 2; ++i) fits = output_size[i] >= 1 && output_size[i] < (int64_t{1} << 31);
-  STD_TORCH_CHECK(fits && map[0] >= 0 && map[2] <= ((int64_t{1} << 31) - 1) / map[3],
-                  "poolkit: malformed sizes of a map or of its regions");
-  const poolkit::Regions regions{dtype_of(dtype),
-                                 channels_last,
-                                 map[0],
-                                 map[1],
-                                 map[2],
-                                 map[3],
-                                 boxes.size(0),
-                                 output_size[0],
-                                 output_size[1],
-                                 static_cast<const double*>(boxes.const_data_ptr()),
-                                 scale};
-  const int64_t bad = poolkit::bad_box(regions);
-  STD_TORCH_CHECK(bad < 0, "box ", bad, " is not finite, or its batch index is not an integer in [0, ", map[0], ")");
-  return regions;
-}
-
-poolkit::Regions forward_regions(const Tensor& x, const Tensor& boxes, const std::vector<int64_t>& output_size,
-                                 double scale) {
-  STD_TORCH_CHECK(x.is_cpu(), "poolkit: a CPU tensor is expected");
-  return regions_of(x.sizes().vec(), x.scalar_type(), boxes, output_size, scale, suggests_channels_last(x, 2));
-}
-
-poolkit::Regions backward_regions(const Tensor& grad, const Tensor& boxes, const std::vector<int64_t>& input_size,
-                                  double scale, bool channels_last) {
-  STD_TORCH_CHECK(grad.is_cpu() && grad.dim() == 4 && input_size.size() == 4 && boxes.dim() == 2 &&
-                      grad.size(0) == boxes.size(0) && grad.size(1) == input_size[1],
-                  "poolkit: grad must be a CPU tensor with a row for each box and the channels of the input");
-  return regions_of(input_size, grad.scalar_type(), boxes, {grad.size(2), grad.size(3)}, scale, channels_last);
-}
-
-poolkit::Sampling sampling_of(int64_t ratio, bool aligned) {
-  STD_TORCH_CHECK(ratio >= 0 && ratio <= (1 << 16), "poolkit: sampling_ratio must lie in [0, 65536]");
-  return {ratio, aligned};
-}
-
-Tensor allocate_bins(const poolkit::Regions& r, ScalarType dtype) {
-  return allocate({r.boxes, r.channels, r.out_height, r.out_width}, dtype, r.channels_last, 2);
-}
-
-Tensor roi_align(Tensor x, Tensor boxes, std::vector<int64_t> output_size, double spatial_scale, int64_t sampling_ratio,
-                 bool aligned) {
-  const auto regions = forward_regions(x, boxes, output_size, spatial_scale);
-  const auto sampling = sampling_of(sampling_ratio, aligned);
-  const Tensor from = dense(x, regions.channels_last, 2);
-  Tensor y = allocate_bins(regions, x.scalar_type());
-  poolkit::roi_align(regions, sampling, from.data_ptr(), y.data_ptr(), kTorchThreads);
-  return y;
-}
-
-Tensor roi_align_backward(Tensor grad, Tensor boxes, std::vector<int64_t> input_size, double spatial_scale,
-                          int64_t sampling_ratio, bool aligned, bool channels_last) {
-  const auto regions = backward_regions(grad, boxes, input_size, spatial_scale, channels_last);
-  const auto sampling = sampling_of(sampling_ratio, aligned);
-  const Tensor from = dense(grad, channels_last, 2);
-  Tensor grad_x = allocate(input_size, grad.scalar_type(), channels_last, 2);
-  poolkit::roi_align_backward(regions, sampling, from.data_ptr(), grad_x.data_ptr(), kTorchThreads);
-  return grad_x;
-}
-
-std::tuple<Tensor, std::optional<Tensor>> run_roi_pool(const Tensor& x, const Tensor& boxes,
-                                                       const std::vector<int64_t>& output_size, double scale,
-                                                       bool with_winners) {
-  const auto regions = forward_regions(x, boxes, output_size, scale);
-  const Tensor from = dense(x, regions.channels_last, 2);
-  Tensor y = allocate_bins(regions, x.scalar_type());
-  std::optional<Tensor> winners;
-  if (with_winners) winners = allocate_bins(regions, winner_type(poolkit::roi_winner_bytes(regions)));
-  poolkit::roi_pool(regions, from.data_ptr(), y.data_ptr(), winners ? winners->data_ptr() : nullptr, kTorchThreads);
-  return {y, winners};
-}
-
-Tensor roi_pool(Tensor x, Tensor boxes, std::vector<int64_t> output_size, double spatial_scale) {
-  return std::get<0>(run_roi_pool(x, boxes, output_size, spatial_scale, false));
-}
-
-std::tuple<Tensor, Tensor> roi_pool_winners(Tensor x, Tensor boxes, std::vector<int64_t> output_size,
-                                            double spatial_scale) {
-  auto [y, winners] = run_roi_pool(x, boxes, output_size, spatial_scale, true);
-  return {y, *winners};
-}
-
-Tensor roi_pool_backward(Tensor grad, Tensor boxes, Tensor winners, std::vector<int64_t> input_size,
-                         bool channels_last) {
-  const auto regions = backward_regions(grad, boxes, input_size, 1.0, channels_last);
-  STD_TORCH_CHECK(winners.is_cpu() && winners.sizes().vec() == grad.sizes().vec() &&
-                      winners.element_size() == size_t(poolkit::roi_winner_bytes(regions)),
-                  "poolkit: these winners do not belong to this grad and input");
-  const Tensor from = dense(grad, channels_last, 2), at = dense(winners, channels_last, 2);
-  Tensor grad_x = allocate(input_size, grad.scalar_type(), channels_last, 2);
-  poolkit::roi_pool_backward(regions, from.data_ptr(), at.data_ptr(), grad_x.data_ptr(), kTorchThreads);
-  return grad_x;
-}
-
 std::string explain(Tensor input, MethodName method, std::vector<int64_t> packed, std::vector<double> params,
                     bool winners) {
-  const Geometry geometry(std::move(packed));
-  geometry.check(input, false);
-  const bool channels_last = suggests_channels_last(input, geometry.rank);
-  const auto problem = geometry.problem(method.index, dtype_of(input), input, channels_last, params);
+  const Call call(method.index, params, packed);
+  call.check(input, false);
+  const bool channels_last = suggests_channels_last(input, call.rank);
+  const auto problem = call.problem(dtype_of(input), input, channels_last);
   char text[640];
   poolkit::explain(problem, winners, text, sizeof(text));
   return text;
@@ -483,6 +381,12 @@ STABLE_TORCH_LIBRARY(poolkit, m) {
   m.def(
       "pool_backward(Tensor grad, Tensor? x, Tensor? y, Tensor? winners, str method, SymInt[] windows, float[] params, "
       "bool channels_last) -> Tensor");
+  m.def("prepare(str method, int[] windows, float[] params) -> Tensor");
+  m.def("pool_prepared(Tensor x, Tensor call) -> Tensor");
+  m.def("pool_winners_prepared(Tensor x, Tensor call) -> (Tensor, Tensor)");
+  m.def(
+      "pool_backward_prepared(Tensor grad, Tensor? x, Tensor? y, Tensor? winners, Tensor call, bool channels_last) -> "
+      "Tensor");
   m.def("pool_by_logits(Tensor x, Tensor logits, SymInt[] windows) -> Tensor");
   m.def(
       "pool_by_logits_backward(Tensor grad, Tensor x, Tensor logits, SymInt[] windows, bool channels_last) -> (Tensor, "
@@ -490,15 +394,6 @@ STABLE_TORCH_LIBRARY(poolkit, m) {
   m.def("winner_indices(Tensor winners, SymInt[] windows) -> Tensor");
   m.def("max_unpool(Tensor x, Tensor indices, int[] output_size) -> Tensor");
   m.def("max_unpool_backward(Tensor grad, Tensor indices, int rank) -> Tensor");
-  m.def(
-      "roi_align(Tensor x, Tensor boxes, int[] output_size, float spatial_scale, int sampling_ratio, bool aligned) -> "
-      "Tensor");
-  m.def(
-      "roi_align_backward(Tensor grad, Tensor boxes, int[] input_size, float spatial_scale, int sampling_ratio, "
-      "bool aligned, bool channels_last) -> Tensor");
-  m.def("roi_pool(Tensor x, Tensor boxes, int[] output_size, float spatial_scale) -> Tensor");
-  m.def("roi_pool_winners(Tensor x, Tensor boxes, int[] output_size, float spatial_scale) -> (Tensor, Tensor)");
-  m.def("roi_pool_backward(Tensor grad, Tensor boxes, Tensor winners, int[] input_size, bool channels_last) -> Tensor");
   m.def("explain(Tensor x, str method, int[] windows, float[] params, bool winners) -> str");
   m.def("kernels() -> str");
   m.def("isa() -> str");
@@ -510,20 +405,19 @@ STABLE_TORCH_LIBRARY_IMPL(poolkit, CPU, m) {
   m.impl("pool", TORCH_BOX(&pool));
   m.impl("pool_winners", TORCH_BOX(&pool_winners));
   m.impl("pool_backward", TORCH_BOX(&pool_backward));
+  m.impl("pool_prepared", TORCH_BOX(&pool_prepared));
+  m.impl("pool_winners_prepared", TORCH_BOX(&pool_winners_prepared));
+  m.impl("pool_backward_prepared", TORCH_BOX(&pool_backward_prepared));
   m.impl("pool_by_logits", TORCH_BOX(&pool_by_logits));
   m.impl("pool_by_logits_backward", TORCH_BOX(&pool_by_logits_backward));
   m.impl("winner_indices", TORCH_BOX(&winner_indices));
   m.impl("max_unpool", TORCH_BOX(&max_unpool));
   m.impl("max_unpool_backward", TORCH_BOX(&max_unpool_backward));
-  m.impl("roi_align", TORCH_BOX(&roi_align));
-  m.impl("roi_align_backward", TORCH_BOX(&roi_align_backward));
-  m.impl("roi_pool", TORCH_BOX(&roi_pool));
-  m.impl("roi_pool_winners", TORCH_BOX(&roi_pool_winners));
-  m.impl("roi_pool_backward", TORCH_BOX(&roi_pool_backward));
   m.impl("explain", TORCH_BOX(&explain));
 }
 
 STABLE_TORCH_LIBRARY_IMPL(poolkit, CompositeExplicitAutograd, m) {
+  m.impl("prepare", TORCH_BOX(&prepare));
   m.impl("kernels", TORCH_BOX(&kernels));
   m.impl("isa", TORCH_BOX(&isa));
   m.impl("isas", TORCH_BOX(&isas));

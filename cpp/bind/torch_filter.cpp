@@ -14,7 +14,6 @@ namespace {
 
 using poolkit::Filter;
 using poolkit::FilterAxis;
-using torch::headeronly::MemoryFormat;
 using torch::stable::Tensor;
 
 constexpr int kInts = 6;  // of an axis: in, out, taps, stride, low, beyond
@@ -30,11 +29,6 @@ FilterAxis checked_axis(const int64_t* ints, const double* weight) {
   }
   STD_TORCH_CHECK(good, "poolkit: malformed filter");
   return a;
-}
-
-MemoryFormat format_of(bool channels_last, size_t rank) {
-  if (!channels_last) return MemoryFormat::Contiguous;
-  return rank == 2 ? MemoryFormat::ChannelsLast : MemoryFormat::ChannelsLast3d;
 }
 
 Tensor filter(Tensor x, std::vector<int64_t> axes, std::vector<double> weights, bool adjoint, bool channels_last) {
@@ -62,9 +56,8 @@ Tensor filter(Tensor x, std::vector<int64_t> axes, std::vector<double> weights, 
     sizes.push_back(adjoint ? f.axis[i].in : f.axis[i].out);
   }
   STD_TORCH_CHECK(used == weights.size(), "poolkit: a filter needs a weight for each tap");
-  const MemoryFormat format = format_of(channels_last, rank);
-  const Tensor from = torch::stable::contiguous(x, format);
-  Tensor y = poolkit::allocate(sizes, x.scalar_type(), format);
+  const Tensor from = poolkit::dense(x, channels_last, int(rank));
+  Tensor y = poolkit::allocate(sizes, x.scalar_type(), channels_last);
   (adjoint ? poolkit::filter_adjoint : poolkit::filter)(f, from.const_data_ptr(), y.mutable_data_ptr(),
                                                         poolkit::kTorchThreads);
   return y;

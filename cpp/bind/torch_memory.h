@@ -1,6 +1,7 @@
-// What the operators share: torch's threads and types, and memory for results.
+// What the operators share: torch's threads and types, how tensors lie in memory, and memory for results.
 #pragma once
 
+#include <torch/csrc/inductor/aoti_torch/c/shim.h>
 #include <torch/csrc/stable/ops.h>
 #include <torch/csrc/stable/tensor.h>
 #include <torch/headeronly/core/ScalarType.h>
@@ -23,15 +24,60 @@ inline constexpr Parallel kTorchThreads = {
       torch::stable::parallel_for(0, size, grain, [=](int64_t begin, int64_t end) { body(context, begin, end); });
     }};
 
-inline DType float_type(const torch::stable::Tensor& x) {
-  using torch::headeronly::ScalarType;
-  switch (x.scalar_type()) {
+using torch::headeronly::MemoryFormat;
+using torch::headeronly::ScalarType;
+using torch::stable::Tensor;
+
+inline DType float_type(ScalarType dtype) {
+  switch (dtype) {
     case ScalarType::Float: return DType::f32;
     case ScalarType::Double: return DType::f64;
     case ScalarType::Half: return DType::f16;
     case ScalarType::BFloat16: return DType::bf16;
     default: STD_TORCH_CHECK(false, "poolkit: this operator takes floating point");
   }
+}
+inline DType float_type(const Tensor& x) { return float_type(x.scalar_type()); }
+
+// The type of winners of so many bytes.
+inline ScalarType winner_type(int bytes) {
+  return bytes == 1 ? ScalarType::Byte : bytes == 2 ? ScalarType::UInt16 : ScalarType::Int;
+}
+
+// torch's own rule for which format a tensor's strides suggest (rank 2 and 3, batched).
+inline bool suggests_channels_last(const Tensor& x, int rank) {
+  if (rank < 2 || x.dim() != rank + 2) return false;
+  const int order_2d[] = {1, 3, 2, 0}, order_3d[] = {1, 4, 3, 2, 0};
+  const int* order = rank == 2 ? order_2d : order_3d;
+  if (x.stride(1) == 0) return false;
+  int64_t least = 0;
+  for (int i = 0; i < rank + 2; ++i) {
+    const int d = order[i];
+    if (x.size(d) == 0 || x.stride(d) < least) return false;
+    if (d == 0 && least == x.stride(1)) return false;
+    least = x.stride(d) * (x.size(d) > 1 ? x.size(d) : 1);
+  }
+  return true;
+}
+
+inline MemoryFormat format_of(bool channels_last, int rank) {
+  if (!channels_last) return MemoryFormat::Contiguous;
+  return rank == 2 ? MemoryFormat::ChannelsLast : MemoryFormat::ChannelsLast3d;
+}
+
+inline bool is_dense(const Tensor& x, bool channels_last) {
+  if (!channels_last) return x.is_contiguous();
+  int64_t expected = 1;
+  for (int64_t i = 0; i < x.dim(); ++i) {
+    const int64_t d = i == 0 ? 1 : i == x.dim() - 1 ? 0 : x.dim() - i;
+    if (x.size(d) != 1 && x.stride(d) != expected) return false;
+    expected *= x.size(d);
+  }
+  return true;
+}
+
+inline Tensor dense(const Tensor& x, bool channels_last, int rank) {
+  return is_dense(x, channels_last) ? x : torch::stable::contiguous(x, format_of(channels_last, rank));
 }
 
 // Fresh memory comes page by page at its first touch, which takes longer than the pooling; in huge pages it comes
@@ -46,10 +92,21 @@ inline void advise_huge_pages([[maybe_unused]] void* data, [[maybe_unused]] size
 #endif
 }
 
-inline torch::stable::Tensor allocate(
-    const std::vector<int64_t>& sizes, torch::headeronly::ScalarType dtype,
-    torch::headeronly::MemoryFormat format = torch::headeronly::MemoryFormat::Contiguous) {
-  auto fresh = torch::stable::empty(sizes, dtype, std::nullopt, std::nullopt, std::nullopt, format);
+// Straight from torch's allocator: to ask its dispatcher for a tensor takes longer than to pool a small one.
+inline Tensor allocate(const std::vector<int64_t>& sizes, ScalarType dtype, bool channels_last = false) {
+  std::vector<int64_t> strides(sizes.size());
+  int64_t stride = 1;
+  for (size_t i = sizes.size(); i-- > 0;) {
+    // From the innermost dimension outwards; channels come first where they are last.
+    const size_t dim = !channels_last || i == 0 ? i : i + 1 == sizes.size() ? 1 : i + 1;
+    strides[dim] = stride;
+    stride *= channels_last || sizes[dim] > 1 ? sizes[dim] : 1;
+  }
+  AtenTensorHandle handle = nullptr;
+  const auto type = torch::stable::detail::to<int32_t>(torch::stable::detail::from(dtype));
+  TORCH_ERROR_CODE_CHECK(aoti_torch_empty_strided(int64_t(sizes.size()), sizes.data(), strides.data(), type,
+                                                  aoti_torch_device_type_cpu(), 0, &handle));
+  Tensor fresh(handle);
   advise_huge_pages(fresh.data_ptr(), size_t(fresh.numel()) * fresh.element_size());
   return fresh;
 }

@@ -50,9 +50,34 @@ def _fits(input: Tensor, rank: int) -> bool:
     return (dims == rank + 2 and 0 not in shape[1:]) or (dims == rank + 1 and 0 not in shape)
 
 
-#: Calls seen before that need nothing but a kernel, by everything that tells them apart.
-_READY: dict[tuple[Any, ...], ops.Ready] = {}
+#: Calls seen before that need nothing but a kernel, by everything that tells them apart. A call on a small tensor costs
+#: little beside its arguments: what they mean is looked up.
+_READY: dict[tuple[Any, ...], ops.Call] = {}
 _MOST_READY = 4096
+_LOOKED_UP = frozenset((int, bool, float, str, type(None)))
+
+
+def _key(name: str, input: Tensor, given: tuple[Any, ...], values: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    """What tells a call apart from others, if it can be looked up; `given` is its geometry."""
+    if type(input) is not Tensor or is_compiling():
+        return None
+    types = (*map(type, given), *map(type, values))  # True is not 1
+    return (name, input.shape, input.dtype, given, values, types) if _LOOKED_UP.issuperset(types) else None
+
+
+def _ready(key: tuple[Any, ...] | None, input: Tensor) -> ops.Call | None:
+    """The call of this key, if it was seen before."""
+    return _READY.get(key) if key is not None and ops.is_plain(input) else None
+
+
+def _remember(key: tuple[Any, ...] | None, method: Method, input: Tensor, windows: Windows, *plan: Any) -> None:
+    if key is None or method.refusal is not None or not ops.is_plain(input):
+        return
+    if (ready := ops.ready(input, windows, method.plan(*plan))) is None:
+        return
+    if len(_READY) >= _MOST_READY:
+        _READY.clear()
+    _READY[key] = ready
 
 
 def _sliding(
@@ -69,29 +94,18 @@ def _sliding(
     return_indices: bool = False,
     generator: Any = None,
 ) -> Any:
-    # A call on a small tensor costs little beside its arguments: what they mean is looked up.
-    plain = type(kernel_size) is int and type(padding) is int and type(dilation) is int and type(ceil_mode) is bool
     key = None
-    if plain and (stride is None or type(stride) is int) and type(input) is Tensor and not is_compiling():
-        types = values and tuple(map(type, values))  # True is not 1
-        key = (name, input.shape, input.dtype, kernel_size, stride, padding, dilation, ceil_mode, values, types)
-        try:
-            ready = _READY.get(key)
-        except TypeError:  # a value that cannot be looked up
-            ready = key = None
-        if ready is not None and not return_indices and generator is None and ops.is_plain(input):
+    if not return_indices and generator is None:
+        key = _key(name, input, (kernel_size, stride, padding, dilation, ceil_mode), values)
+        if (ready := _ready(key, input)) is not None:
             return ops.pool_ready(input, ready)
     if not _fits(input, rank):
         geometry.check_sliding(rank, kernel_size, stride, padding, dilation, ceil_mode)
         _refuse_input(name, rank, input)
     windows = geometry.sliding(rank, input.shape[-rank:], kernel_size, stride, padding, dilation, ceil_mode)
-    y = _run(method, rank, name, input, windows, type(padding) is str, values, return_indices, generator)
-    converts = bool(method.params) and method.params[-1].name == "dtype" and values[-1] is not None
-    if key is not None and method.refusal is None and not converts:
-        if len(_READY) >= _MOST_READY:
-            _READY.clear()
-        if (ready := ops.ready(input, windows, method.plan(False, *values))) is not None:
-            _READY[key] = ready
+    named_padding = type(padding) is str
+    y = _run(method, rank, name, input, windows, named_padding, values, return_indices, generator)
+    _remember(key, method, input, windows, named_padding, *values)
     return y
 
 
@@ -105,11 +119,18 @@ def _adaptive(
     return_indices: bool = False,
     generator: Any = None,
 ) -> Any:
+    key = None
+    if not return_indices and generator is None:
+        key = _key(name, input, output_size if type(output_size) is tuple else (output_size,), values)
+        if (ready := _ready(key, input)) is not None:
+            return ops.pool_ready(input, ready)
     if not _fits(input, rank):
         geometry.check_output_size(rank, output_size)
         _refuse_input(name, rank, input)
     windows = geometry.adaptive(rank, input.shape[-rank:], output_size)
-    return _run(method, rank, name, input, windows, False, values, return_indices, generator)
+    y = _run(method, rank, name, input, windows, False, values, return_indices, generator)
+    _remember(key, method, input, windows, False, *values)
+    return y
 
 
 def _global(

@@ -38,6 +38,10 @@ if HAS_KERNELS:
     _pool = torch.ops.poolkit.pool.default
     _pool_winners = torch.ops.poolkit.pool_winners.default
     _pool_backward = torch.ops.poolkit.pool_backward.default
+    _prepare = torch.ops.poolkit.prepare.default
+    _pool_prepared = torch.ops.poolkit.pool_prepared.default
+    _pool_winners_prepared = torch.ops.poolkit.pool_winners_prepared.default
+    _pool_backward_prepared = torch.ops.poolkit.pool_backward_prepared.default
     _pool_by_logits = torch.ops.poolkit.pool_by_logits.default
     _pool_by_logits_backward = torch.ops.poolkit.pool_by_logits_backward.default
     _winner_indices = torch.ops.poolkit.winner_indices.default
@@ -135,53 +139,84 @@ def _last_format(rank: int) -> torch.memory_format:
     return torch.channels_last if rank == 2 else torch.channels_last_3d
 
 
+class Call(NamedTuple):
+    """One run of a kernel, as far as it is known without its tensors."""
+
+    windows: Windows
+    step: Step
+    packed: list[int]
+    #: All that for the operators that take it as one tensor, of calls made before; a list of numbers takes them longer.
+    prepared: Tensor | None = None
+
+    def forward(self, x: Tensor, seed: Tensor | None = None) -> Tensor:
+        if self.prepared is not None:
+            return cast(Tensor, _pool_prepared(x, self.prepared))
+        return cast(Tensor, _pool(x, self.step.kernel, self.packed, self.step.floats, seed))
+
+    def forward_with_winners(self, x: Tensor, seed: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        if self.prepared is not None:
+            return cast(tuple[Tensor, Tensor], _pool_winners_prepared(x, self.prepared))
+        return cast(tuple[Tensor, Tensor], _pool_winners(x, self.step.kernel, self.packed, self.step.floats, seed))
+
+    def backward(
+        self, grad: Tensor, x: Tensor | None, y: Tensor | None, winners: Tensor | None, channels_last: bool
+    ) -> Tensor:
+        if self.prepared is not None:
+            return cast(Tensor, _pool_backward_prepared(grad, x, y, winners, self.prepared, channels_last))
+        step = self.step
+        return cast(Tensor, _pool_backward(grad, x, y, winners, step.kernel, self.packed, step.floats, channels_last))
+
+
 class _Pool(torch.autograd.Function):
     """One kernel with its gradient; keeps the winners, or input and output, or nothing, as the method needs."""
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, windows: Windows, step: Step, packed: list[int], seed: Tensor | None
-    ) -> tuple[Tensor, Tensor | None]:
-        gradient = KERNELS[step.kernel].gradient
-        ctx.windows, ctx.step, ctx.packed = windows, step, packed
-        ctx.channels_last = _channels_last(x, windows.rank)
+        ctx: Any, x: Tensor, call: Call, seed: Tensor | None = None, return_winners: bool = False
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        gradient = KERNELS[call.step.kernel].gradient
+        ctx.call, ctx.channels_last = call, _channels_last(x, call.windows.rank)
         if gradient in ("winner", "linear+winner"):
-            y, winners = _pool_winners(x, step.kernel, packed, step.floats, seed)
+            y, winners = call.forward_with_winners(x, seed)
             ctx.save_for_backward(winners)
-            ctx.mark_non_differentiable(winners)
-            return y, winners
-        y = _pool(x, step.kernel, packed, step.floats)
+            if return_winners:
+                ctx.mark_non_differentiable(winners)
+                return y, winners
+            return y
+        y = call.forward(x)
         if gradient in ("input", "weights"):
             ctx.save_for_backward(x, y)
         elif gradient == "shares":
             ctx.save_for_backward(x)
-        return y, None
+        return y
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, None, None, None, None]:
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, None, None, None]:
         grad = grads[0]
         if grad is None:
-            return None, None, None, None, None
+            return None, None, None, None
         if torch.is_grad_enabled():
-            return _differentiable_backward(ctx, grad), None, None, None, None
+            return _differentiable_backward(ctx, grad), None, None, None
         x = y = winners = None
-        gradient = KERNELS[ctx.step.kernel].gradient
+        gradient = KERNELS[ctx.call.step.kernel].gradient
         if gradient == "weights":
-            return _weighted_backward(ctx, grad, *ctx.saved_tensors), None, None, None, None
+            return _weighted_backward(ctx, grad, *ctx.saved_tensors), None, None, None
         if gradient == "input":
             x, y = ctx.saved_tensors
         elif gradient == "shares":
             (x,) = ctx.saved_tensors
         elif gradient != "linear":
             (winners,) = ctx.saved_tensors
-        step = ctx.step
-        grad_x = _pool_backward(grad, x, y, winners, step.kernel, ctx.packed, step.floats, ctx.channels_last)
-        return grad_x, None, None, None, None
+        return ctx.call.backward(grad, x, y, winners, ctx.channels_last), None, None, None
+
+
+#: For calls of which it is known that no transform is active, which `_Pool.apply` would look for.
+_apply_plain = super(torch.autograd.Function, _Pool).apply
 
 
 def _differentiable_backward(ctx: Any, grad: Tensor) -> Tensor:
     """The same gradient by operations that autograd can differentiate again."""
-    windows, step = ctx.windows, ctx.step
+    windows, step, packed, _ = ctx.call
     gradient = KERNELS[step.kernel].gradient
     if gradient in ("input", "weights", "shares"):
         return reference.adjoint(grad, ctx.saved_tensors[0], windows, step)
@@ -189,7 +224,7 @@ def _differentiable_backward(ctx: Any, grad: Tensor) -> Tensor:
     result = torch.zeros((), dtype=grad.dtype, device=grad.device)
     if gradient != "linear":
         (winners,) = ctx.saved_tensors
-        result = result + of_winner * reference.scatter(grad, _winner_indices(winners, ctx.packed), windows)
+        result = result + of_winner * reference.scatter(grad, _winner_indices(winners, packed), windows)
     if gradient != "winner":
         kernel = step.kernel if gradient == "linear" else "avg"
         zeros = torch.zeros((*grad.shape[: -windows.rank], *windows.input_size), dtype=grad.dtype, device=grad.device)
@@ -200,13 +235,11 @@ def _differentiable_backward(ctx: Any, grad: Tensor) -> Tensor:
 
 def _weighted_backward(ctx: Any, grad: Tensor, x: Tensor, y: Tensor) -> Tensor:
     """The gradient of a mean weighted by the cells: the kernel wants it divided by the sum of the weights."""
-    step, dtype = ctx.step, grad.dtype
+    call, dtype = ctx.call, grad.dtype
     if dtype in (torch.float16, torch.bfloat16):  # the quotient may leave their range
         grad, x, y = grad.float(), x.float(), y.float()
-    share = grad / _pool(x.relu(), "sum", ctx.packed, ())
-    return cast(
-        Tensor, _pool_backward(share, x, y, None, step.kernel, ctx.packed, step.floats, ctx.channels_last).to(dtype)
-    )
+    share = grad / _pool(x.relu(), "sum", call.packed, ())
+    return cast(Tensor, call.backward(share, x, y, None, ctx.channels_last).to(dtype))
 
 
 @functools.lru_cache(maxsize=256)
@@ -280,24 +313,14 @@ def pool(
         packed = geometry.packed_before(windows, step.counting, step.divisor)
     except TypeError:  # symbolic sizes
         packed = geometry.pack(windows, step.counting, step.divisor)
-    if backward:
-        y, winners = _Pool.apply(x, windows, step, packed, seed)
-    elif return_indices:
-        y, winners = _pool_winners(x, step.kernel, packed, step.floats, seed)
-    else:
-        return cast(Tensor, _pool(x, step.kernel, packed, step.floats, seed))
-    return (y, _winner_indices(winners, packed)) if return_indices else y
+    call = Call(windows, step, packed)
+    if not return_indices:
+        return cast(Tensor, _Pool.apply(x, call, seed)) if backward else call.forward(x, seed)
+    y, winners = _Pool.apply(x, call, seed, True) if backward else call.forward_with_winners(x, seed)
+    return y, _winner_indices(winners, packed)
 
 
-class Ready(NamedTuple):
-    """What a kernel needs to know of a call, beside its tensor."""
-
-    windows: Windows
-    step: Step
-    packed: list[int]
-
-
-def ready(x: Tensor, windows: Windows, steps: tuple[Step, ...]) -> Ready | None:
+def ready(x: Tensor, windows: Windows, steps: tuple[Step, ...]) -> Call | None:
     """The call, if one run of a kernel on x itself is all there is to it, forward and backward."""
     if len(steps) != 1 or not HAS_KERNELS or x.dtype not in KERNEL_DTYPES[steps[0].kernel]:
         return None
@@ -306,20 +329,22 @@ def ready(x: Tensor, windows: Windows, steps: tuple[Step, ...]) -> Ready | None:
     one_window = windows.rank == 1 and windows.axes[0].out == 1  # what `_tokens` looks at, strides and all
     if step.magnitude or kernel.draws or kernel.gradient in ("cells", "formula") or one_window:
         return None
-    return Ready(windows, step, geometry.pack(windows, step.counting, step.divisor))
+    packed = geometry.pack(windows, step.counting, step.divisor)
+    return Call(windows, step, packed, _prepare(step.kernel, packed, step.floats))
 
 
 def is_plain(x: Tensor) -> bool:
     """Whether kernels take a torch.Tensor as it is."""
-    return x.is_cpu and x.layout is torch.strided and not transforms.active() and not transforms.recorded()
+    if not x.is_cpu or x.layout is not torch.strided:
+        return False
+    return not (transforms.active() or transforms.recorded() or transforms.observed())
 
 
-def pool_ready(x: Tensor, ready: Ready) -> Tensor:
+def pool_ready(x: Tensor, call: Call) -> Tensor:
     """The same as `pool`, for a call that is known to be no more than one run of a kernel."""
-    windows, step, packed = ready
     if x.requires_grad and torch.is_grad_enabled():
-        return cast(Tensor, _Pool.apply(x, windows, step, packed, None)[0])
-    return cast(Tensor, _pool(x, step.kernel, packed, step.floats))
+        return cast(Tensor, _apply_plain(x, call))
+    return call.forward(x)
 
 
 class _ByLogits(torch.autograd.Function):

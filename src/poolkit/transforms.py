@@ -29,6 +29,11 @@ def recorded() -> bool:
     return torch._C._is_tracing()
 
 
+def observed() -> bool:
+    """Whether a mode sees the operators that run, as that of fake tensors does."""
+    return torch._C._len_torch_dispatch_stack() > 0
+
+
 def _only_maps() -> bool:
     """Whether none of the active transforms takes a derivative."""
     stack = get_interpreter_stack() or ()
@@ -36,7 +41,7 @@ def _only_maps() -> bool:
 
 
 # What torch.compiler.assume_constant_result does, which loads the compiler: that asks while the transforms are active.
-for _question in (active, recorded, _only_maps):
+for _question in (active, recorded, observed, _only_maps):
     _question._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
