@@ -55,6 +55,27 @@ def pooled_shards() -> None:
         assert_close(y.full_tensor(), expected)
 
 
+def windows_one_after_another() -> None:
+    """Each call has the shape of its own windows, though all else is as in the call before."""
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.tensor import Shard, distribute_tensor
+    from torch.distributed.tensor.experimental import implicit_replication
+
+    mesh = init_device_mesh("cpu", (PROCESSES,))
+    x = torch.arange(2.0 * 3 * 8 * 6).reshape(2, 3, 8, 6)
+    sharded = distribute_tensor(x, mesh, [Shard(0)])
+    for kernel_size in (1, 2, 3, (8, 1), (1, 6)):
+        y = functional.max_pool2d(sharded, kernel_size)
+        assert y.placements == (Shard(0),)
+        assert_close(y.full_tensor(), functional.max_pool2d(x, kernel_size))
+    y = functional.strip_pool2d(sharded)
+    assert_close(y.full_tensor(), functional.strip_pool2d(x))
+    with implicit_replication():  # for the mask
+        y = functional.masked_avg_pool2d(sharded, x > 5, 2)
+    assert y.placements == (Shard(0),)
+    assert_close(y.full_tensor(), functional.masked_avg_pool2d(x, x > 5, 2))
+
+
 def model() -> torch.nn.Module:
     torch.manual_seed(1)
     return torch.nn.Sequential(
@@ -100,6 +121,7 @@ def work(rank: int, store: str) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=PROCESSES)
     pooled_shards()
+    windows_one_after_another()
     trained_models()
     dist.destroy_process_group()
 

@@ -40,8 +40,14 @@ def _rule(outputs: int, rank_of: Callable[..., int]) -> Callable[..., Any]:
 
 @functools.cache
 def _register() -> None:
+    from torch.distributed.tensor import DTensor
+    from torch.distributed.tensor._op_schema import RuntimeSchemaInfo
     from torch.distributed.tensor.experimental import register_sharding
 
+    known = DTensor._op_dispatcher.sharding_propagator.op_to_schema_info
     for name, rank_of in RANKS.items():
         operator = getattr(torch.ops.poolkit, name).default
         register_sharding(operator)(_rule(len(operator._schema.returns), rank_of))
+        # Results are remembered by the arguments from this one on. It is left out of account that lists, too, tell
+        # calls apart: another window would get the shape of the last one's.
+        known[operator] = RuntimeSchemaInfo(1, needs_pytree=True)
