@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from features import SUBJECTS
+from problems import FORMS, function_of, randomness, settings
 from torch._dynamo.testing import CompileCounterWithBackend
 from torch.export import Dim
 from torch.testing import assert_close
@@ -20,6 +21,9 @@ OPEN = [
     pytest.param((2, 3, 9, 8), (5, 3, 12, 17), id="size"),
 ]
 
+
+#: Arguments that stand before the geometry.
+LEADING = {param.name for row in METHODS.values() for param in row.leading}
 
 #: The code around the kernels is not what is tested.
 QUICK = {"aot_inductor.compile_wrapper_opt_level": "O0"}
@@ -78,6 +82,33 @@ def test_compiles_no_more_often_than_torch(first: tuple[int, ...], second: tuple
         return functional.max_pool2d(x, 3, 2, 1) + functional.soft_pool2d(x, 3, 2, 1)
 
     assert compilations(several, shapes) == compilations(lambda x: torch.nn.functional.max_pool2d(x, 3, 2, 1), shapes)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_trains_with_nothing_constant(form: str) -> None:
+    """The compiler keeps every size and number open: all methods are one graph still, and so are their gradients."""
+    given = {"windowed": (3, 2, 1), "adaptive": (3,), "global": ()}[form]
+    rows = [(name, settings(name, form)[0]) for name in METHODS]
+    calls = [(function_of(name, form, 2), row) for name, row in rows if not randomness(name, row)]
+
+    def total(x: torch.Tensor) -> torch.Tensor:
+        results = []
+        for function, row in calls:
+            leading = [row[key] for key in row if key in LEADING]
+            rest = {key: value for key, value in row.items() if key not in LEADING}
+            results.append(function(x, *leading, *given, **rest).square().sum())
+        return torch.stack(results)
+
+    torch.compiler.reset()
+    compiled = torch.compile(total, fullgraph=True, dynamic=True, backend="aot_eager")
+    for shape in ((2, 3, 9, 8), (3, 2, 12, 16)):
+        x = torch.rand(shape, dtype=torch.float64, requires_grad=True)
+        actual, expected = compiled(x), total(x)
+        assert_close(actual, expected)
+        [actual] = torch.autograd.grad(actual.sum(), x)
+        [expected] = torch.autograd.grad(expected.sum(), x)
+        assert_close(actual, expected)
+    torch.compiler.reset()
 
 
 @pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")  # torch's own

@@ -265,7 +265,7 @@ some_floating_samples = of_samples(floating(FIRST_AND_LAST))
 def test_compiles_whole(layer: Layer, sample: Sample) -> None:
     """One graph without a break, forward and backward, with the numbers of the eager call."""
     module, given = build(sample), given_to(sample)
-    compiled = torch.compile(module, fullgraph=True, backend="aot_eager", dynamic=False)
+    compiled = torch.compile(module, fullgraph=True, backend="aot_eager", dynamic=True)
     results = [with_gradients(function, inputs_of(sample), given) for function in (compiled, module)]
     for actual, expected in zip(*results, strict=True):
         torch.testing.assert_close(actual, expected, rtol=1e-11, atol=1e-11)

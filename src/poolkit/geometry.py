@@ -90,7 +90,7 @@ class Axis(NamedTuple):
             return min(self.kernel, self.size)
         if self.out == 0:
             return 1
-        quotient, rest = divmod(self.size, self.out)
+        quotient, rest = self.size // self.out, self.size % self.out  # symbols know no divmod
         if rest == 0:
             return quotient
         return quotient + (1 if rest == math.gcd(self.size, self.out) else 2)

@@ -167,47 +167,62 @@ class Call(NamedTuple):
         return cast(Tensor, _pool_backward(grad, x, y, winners, step.kernel, self.packed, step.floats, channels_last))
 
 
+def _keep(ctx: Any, call: Call, x: Tensor, y: Tensor, winners: Tensor | None) -> None:
+    """Keeps for the gradient the winners, or input and output, or nothing, as the method needs."""
+    gradient = KERNELS[call.step.kernel].gradient
+    ctx.call, ctx.channels_last = call, _channels_last(x, call.windows.rank)
+    if winners is not None:
+        ctx.save_for_backward(winners)
+    elif gradient in ("input", "weights"):
+        ctx.save_for_backward(x, y)
+    elif gradient == "shares":
+        ctx.save_for_backward(x)
+
+
+def _gradient(ctx: Any, grad: Tensor | None) -> Tensor | None:
+    """The gradient of the input, from what was kept."""
+    if grad is None:
+        return None
+    if torch.is_grad_enabled():
+        return _differentiable_backward(ctx, grad)
+    x = y = winners = None
+    gradient = KERNELS[ctx.call.step.kernel].gradient
+    if gradient == "weights":
+        return _weighted_backward(ctx, grad, *ctx.saved_tensors)
+    if gradient == "input":
+        x, y = ctx.saved_tensors
+    elif gradient == "shares":
+        (x,) = ctx.saved_tensors
+    elif gradient != "linear":
+        (winners,) = ctx.saved_tensors
+    return cast(Tensor, ctx.call.backward(grad, x, y, winners, ctx.channels_last))
+
+
+def _has_winners(step: Step) -> bool:
+    return KERNELS[step.kernel].gradient in ("winner", "linear+winner")
+
+
 class _Pool(torch.autograd.Function):
-    """One kernel with its gradient; keeps the winners, or input and output, or nothing, as the method needs."""
+    """One kernel with its gradient."""
 
     @staticmethod
     def forward(
         ctx: Any, x: Tensor, call: Call, seed: Tensor | None = None, return_winners: bool = False
     ) -> Tensor | tuple[Tensor, Tensor]:
-        gradient = KERNELS[call.step.kernel].gradient
-        ctx.call, ctx.channels_last = call, _channels_last(x, call.windows.rank)
-        if gradient in ("winner", "linear+winner"):
-            y, winners = call.forward_with_winners(x, seed)
-            ctx.save_for_backward(winners)
-            if return_winners:
-                ctx.mark_non_differentiable(winners)
-                return y, winners
+        if not _has_winners(call.step):
+            y = call.forward(x)
+            _keep(ctx, call, x, y, None)
             return y
-        y = call.forward(x)
-        if gradient in ("input", "weights"):
-            ctx.save_for_backward(x, y)
-        elif gradient == "shares":
-            ctx.save_for_backward(x)
-        return y
+        y, winners = call.forward_with_winners(x, seed)
+        _keep(ctx, call, x, y, winners)
+        if not return_winners:
+            return y
+        ctx.mark_non_differentiable(winners)
+        return y, winners
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, None, None, None]:
-        grad = grads[0]
-        if grad is None:
-            return None, None, None, None
-        if torch.is_grad_enabled():
-            return _differentiable_backward(ctx, grad), None, None, None
-        x = y = winners = None
-        gradient = KERNELS[ctx.call.step.kernel].gradient
-        if gradient == "weights":
-            return _weighted_backward(ctx, grad, *ctx.saved_tensors), None, None, None
-        if gradient == "input":
-            x, y = ctx.saved_tensors
-        elif gradient == "shares":
-            (x,) = ctx.saved_tensors
-        elif gradient != "linear":
-            (winners,) = ctx.saved_tensors
-        return ctx.call.backward(grad, x, y, winners, ctx.channels_last), None, None, None
+        return _gradient(ctx, grads[0]), None, None, None
 
 
 #: For calls of which it is known that no transform is active, which `_Pool.apply` would look for.
@@ -314,9 +329,13 @@ def pool(
     except TypeError:  # symbolic sizes
         packed = geometry.pack(windows, step.counting, step.divisor)
     call = Call(windows, step, packed)
+    # The compiler takes the operators' own gradients; it loses track of symbolic sizes inside an autograd.Function.
+    apart = backward and not torch.compiler.is_compiling()
     if not return_indices:
-        return cast(Tensor, _Pool.apply(x, call, seed)) if backward else call.forward(x, seed)
-    y, winners = _Pool.apply(x, call, seed, True) if backward else call.forward_with_winners(x, seed)
+        if apart:
+            return cast(Tensor, _Pool.apply(x, call, seed))
+        return call.forward_with_winners(x, seed)[0] if backward and _has_winners(step) else call.forward(x, seed)
+    y, winners = _Pool.apply(x, call, seed, True) if apart else call.forward_with_winners(x, seed)
     return y, _winner_indices(winners, packed)
 
 
@@ -490,6 +509,22 @@ def _register_fakes() -> None:
         torch.library.register_fake(f"poolkit::{fake.__name__}", fake)
 
 
+def _register_gradients() -> None:
+    """The gradients of operators that a compiler sees; eager calls have them from `_Pool`."""
+
+    def keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor | tuple[Tensor, Tensor]) -> None:
+        x, kernel, packed, floats, _ = inputs
+        call = Call(geometry.unpack(packed), Step(kernel, tuple(floats), packed[1], packed[2]), packed)
+        y, winners = (output, None) if isinstance(output, Tensor) else output
+        _keep(ctx, call, x, y, winners)
+
+    def gradient(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, None, None, None, None]:
+        return _gradient(ctx, grads[0]), None, None, None, None
+
+    for name in ("pool", "pool_winners"):
+        torch.library.register_autograd(f"poolkit::{name}", gradient, setup_context=keep)
+
+
 def _register_gpu() -> None:
     """The same operators for tensors of a GPU. Triton is imported when one first runs."""
 
@@ -502,5 +537,6 @@ def _register_gpu() -> None:
 
 if HAS_KERNELS:
     _register_fakes()
+    _register_gradients()
     transforms.register()
     _register_gpu()

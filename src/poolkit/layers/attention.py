@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from typing import Any
 
 import torch
@@ -175,7 +176,8 @@ class AttentionPool2d(Layer):
             return self.positional_embedding
         mean, cells = wide(self.positional_embedding).split((1, self.positional_embedding.shape[0] - 1))
         grid = cells.unflatten(0, self.spatial_size).permute(2, 0, 1)[None]
-        grid = F.interpolate(grid, (height, width), mode="bicubic", antialias=True)
+        size = operator.index(height), operator.index(width)  # torch's gradient of it takes no symbols
+        grid = F.interpolate(grid, size, mode="bicubic", antialias=True)
         return torch.cat((mean, grid[0].flatten(1).T)).to(self.positional_embedding.dtype)
 
     def forward(self, input: Tensor) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Mapping
 
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor
 from poolkit import geometry, ops, transforms
 from poolkit.errors import ArgumentError
 from poolkit.geometry import Padding, Size
+from poolkit.methods.method import is_finite
 
 FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
@@ -74,7 +74,7 @@ def check_windows(rank: int, kernel_size: Size | None, stride: Size | None, padd
 def check_number(argument: str, value: float) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{argument} must be a number, but got {value!r} ({type(value).__name__})")
-    if not math.isfinite(value):
+    if not is_finite(value):
         raise ArgumentError(f"{argument} must be finite, but got {value!r}")
 
 
@@ -86,7 +86,7 @@ def check_flag(argument: str, value: object) -> None:
 def check_eps(eps: float) -> None:
     if isinstance(eps, bool) or not isinstance(eps, int | float):
         raise TypeError(f"eps must be a number, but got {eps!r} ({type(eps).__name__})")
-    if not (eps > 0 and math.isfinite(eps)):
+    if not (eps > 0 and is_finite(eps)):
         raise ArgumentError(f"eps must be a finite number > 0, but got {eps!r}")
 
 

@@ -52,7 +52,7 @@ def _learnt_mix(
     check_map(name, input, rank)
     check_floating(name, logit=logit)
     channels = input.shape[-rank - 1]
-    if logit.shape not in ((), (1,), (channels,)):
+    if logit.dim() > 1 or (logit.numel() != 1 and logit.numel() != channels):
         raise ArgumentError(f"{name}(): logit must have the shape [1] or {[channels]}, but got {list(logit.shape)}")
     logits = wide(logit).view(-1, *(1,) * rank)
     return _mix(rank, input, logits, kernel_size, stride, padding, dilation, ceil_mode, count_include_pad)
@@ -64,7 +64,8 @@ def _checked_filters(name: str, argument: str, filters: Tensor, rank: int, count
     shape = tuple(filters.shape)
     front = () if count is None else (count,)
     good = len(shape) == len(front) + 1 + rank and shape[: len(front)] == front and 0 not in shape
-    if not good or shape[len(front)] not in (1, channels):
+    # Not `in`: of open sizes the compiler would compare names instead of numbers.
+    if not good or (shape[len(front)] != 1 and shape[len(front)] != channels):
         allowed = " or ".join(f"({', '.join(map(str, (*front, c)))}, *kernel)" for c in dict.fromkeys((1, channels)))
         raise ArgumentError(f"{name}(): {argument} must have the shape {allowed}, but got {list(shape)}")
     return filters.expand(*front, channels, *shape[-rank:])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
@@ -13,6 +12,7 @@ from poolkit.errors import ArgumentError
 from poolkit.geometry import Padding, Size
 from poolkit.layers.base import Layer, check_floating, check_map
 from poolkit.layers.convolution import CONVOLUTIONS
+from poolkit.methods.method import is_finite
 
 _NORMALISATIONS = {1: torch.nn.InstanceNorm1d, 2: torch.nn.InstanceNorm2d, 3: torch.nn.InstanceNorm3d}
 
@@ -193,7 +193,7 @@ class _BottleneckLogit(Layer):
 def _checked_scale(scale: float) -> float:
     if isinstance(scale, bool) or not isinstance(scale, int | float):
         raise TypeError(f"scale must be a number, but got {scale!r} ({type(scale).__name__})")
-    if not (scale > 0 and math.isfinite(scale)):
+    if not (scale > 0 and is_finite(scale)):
         raise ArgumentError(f"scale must be a finite number > 0, but got {scale!r}")
     return float(scale)
 

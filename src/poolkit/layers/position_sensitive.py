@@ -122,8 +122,8 @@ def _by_bins(name: str, x: Tensor, sample: Tensor, rows: Tensor, columns: Tensor
     """The mean of the samples of every bin, each in its own channels."""
     (count, height, _), width = rows.shape, columns.shape[1]
     bins = height * width
-    channels, rest = divmod(x.shape[1], bins)
-    if rest:
+    channels = x.shape[1] // bins
+    if x.shape[1] % bins:
         raise ArgumentError(
             f"{name}(): input must have a multiple of {bins} channels, the number of bins, but got {x.shape[1]}"
         )

@@ -19,6 +19,7 @@ from poolkit.geometry import Padding, Size, Windows
 from poolkit.layers import blocks
 from poolkit.layers.base import Layer, check_eps, check_map, check_windows, wide, wide_dtype
 from poolkit.layers.blocks import Block, Part
+from poolkit.methods.method import is_finite
 from poolkit.reference import Cells
 
 
@@ -176,7 +177,7 @@ class _LearntPower(Layer):
     ) -> None:
         if isinstance(norm_type, bool) or not isinstance(norm_type, int | float):
             raise TypeError(f"{self._exponent} must be a number, but got {norm_type!r} ({type(norm_type).__name__})")
-        if not (norm_type > 0 and math.isfinite(norm_type)):
+        if not (norm_type > 0 and is_finite(norm_type)):
             raise ArgumentError(f"{self._exponent} must be a finite number > 0, but got {norm_type!r}")
         self.kernel_size, self.stride, self.padding, self.ceil_mode = kernel_size, stride, padding, ceil_mode
         self.channels = None if channels is None else geometry.integer("channels", channels, positive=True)

@@ -16,6 +16,7 @@ from poolkit import geometry
 from poolkit.errors import ArgumentError
 from poolkit.layers import region_ops
 from poolkit.layers.base import Layer, check_flag, check_floating, has_values
+from poolkit.methods.method import is_finite
 
 #: More samples along a bin than this only cost time.
 MOST_SAMPLES = 2**16
@@ -116,7 +117,7 @@ def _checked(output_size: object, spatial_scale: object) -> tuple[list[int], flo
     size = list(geometry.per_axis("output_size", output_size, 2))
     if isinstance(spatial_scale, bool) or not isinstance(spatial_scale, int | float):
         raise TypeError(f"spatial_scale must be a float, but got {spatial_scale!r} ({type(spatial_scale).__name__})")
-    if not (math.isfinite(spatial_scale) and spatial_scale > 0):
+    if not (is_finite(spatial_scale) and spatial_scale > 0):
         raise ArgumentError(f"spatial_scale must be finite and > 0, but got {spatial_scale!r}")
     return size, float(spatial_scale)
 

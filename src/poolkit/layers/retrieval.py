@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from typing import cast
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 from poolkit import functional, geometry
 from poolkit.errors import ArgumentError
 from poolkit.layers.base import Layer, check_eps, check_map, unrounded, wide
+from poolkit.methods.method import is_finite
 
 _TOTAL = {1: functional.global_sum_pool1d, 2: functional.global_sum_pool2d, 3: functional.global_sum_pool3d}
 
@@ -18,7 +20,7 @@ _TOTAL = {1: functional.global_sum_pool1d, 2: functional.global_sum_pool2d, 3: f
 def _check_sigma(sigma: float | None) -> None:
     if sigma is not None and (isinstance(sigma, bool) or not isinstance(sigma, int | float)):
         raise TypeError(f"sigma must be a number or None, but got {sigma!r} ({type(sigma).__name__})")
-    if sigma is not None and not (sigma > 0 and math.isfinite(sigma)):
+    if sigma is not None and not (sigma > 0 and is_finite(sigma)):
         raise ArgumentError(f"sigma must be a finite number > 0 or None, but got {sigma!r}")
 
 
@@ -109,7 +111,8 @@ def _more_along(long: int, short: int) -> int:
     if long == short:
         return 0
     # |1 - b / short - 0.4| with b = (long - short) / more, in integers; 60 is a multiple of all of them.
-    return min(range(1, 7), key=lambda more: abs(3 * short * more - 5 * (long - short)) * (60 // more))
+    misses = [abs(3 * short * more - 5 * (long - short)) * (60 // more) for more in range(1, 7)]
+    return 1 + misses.index(min(misses))
 
 
 def rmac_regions(height: int, width: int, levels: int) -> list[tuple[int, list[int], list[int]]]:
@@ -165,7 +168,8 @@ def rmac_pool2d(input: Tensor, levels: int = 3, eps: float = 1e-6) -> Tensor:
     check_map("rmac_pool2d", input, 2)
     x = input if input.dim() == 4 else input[None]
     maxima = [functional.global_max_pool2d(x).flatten(2)]
-    maxima += [_maxima(x, *regions) for regions in rmac_regions(x.shape[2], x.shape[3], levels)]
+    height, width = map(operator.index, x.shape[2:])  # how many regions there are depends on them: no symbols
+    maxima += [_maxima(x, *regions) for regions in rmac_regions(height, width, levels)]
     vectors = wide(torch.cat(maxima, 2))
     squares = vectors.square().sum(1, keepdim=True)
     nothing = squares == 0

@@ -12,6 +12,7 @@ from torch import Tensor
 from poolkit import geometry, transforms
 from poolkit.errors import ArgumentError
 from poolkit.layers.base import Layer, check_eps, check_flag, check_floating, has_values, wide
+from poolkit.methods.method import is_finite
 
 Integers = Tensor | Sequence[int]
 
@@ -160,7 +161,7 @@ def _check(reduction: str, temperature: float, unbiased: bool, eps: float) -> No
         raise ArgumentError(f"reduction must be one of {', '.join(map(repr, REDUCTIONS))}, but got {reduction!r}")
     if isinstance(temperature, bool) or not isinstance(temperature, int | float):
         raise TypeError(f"temperature must be a number, but got {temperature!r} ({type(temperature).__name__})")
-    if not (temperature > 0 and math.isfinite(temperature)):
+    if not (temperature > 0 and is_finite(temperature)):
         raise ArgumentError(f"temperature must be a finite number > 0, but got {temperature!r}")
     check_flag("unbiased", unbiased)
     check_eps(eps)

@@ -133,7 +133,7 @@ def statistics(sequences: Sequences, unbiased: bool, eps: float) -> Tensor:
     x, valid, _ = sequences
     if not _runs_kernel(x):
         return sequence_reference.statistics(sequences, unbiased, eps)
-    return cast(Tensor, (_Statistics.apply if _wants_gradient(x) else _statistics)(x, valid, unbiased, eps))
+    return cast(Tensor, (_Statistics.apply if _wants_gradient(x) else _statistics)(x, valid, unbiased, float(eps)))
 
 
 class _Largest(torch.autograd.Function):

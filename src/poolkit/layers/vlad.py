@@ -11,6 +11,7 @@ from poolkit import geometry
 from poolkit.errors import ArgumentError
 from poolkit.layers.base import Layer, check_flag, check_floating, check_map, unit, unrounded, wide, wide_dtype
 from poolkit.layers.steps import read_valid
+from poolkit.methods.method import is_finite
 
 
 def _check_clusters(name: str, channels: int, weight: Tensor, bias: Tensor, centers: Tensor) -> None:
@@ -159,7 +160,7 @@ class NetVLADPool(Layer):
             alpha = self._found_alpha(c, descriptors)
         if isinstance(alpha, bool) or not isinstance(alpha, int | float):
             raise TypeError(f"alpha must be a number, but got {alpha!r} ({type(alpha).__name__})")
-        if not (alpha > 0 and math.isfinite(alpha)):
+        if not (alpha > 0 and is_finite(alpha)):
             raise ArgumentError(f"alpha must be a finite number > 0, but got {alpha!r}")
         self.weight.copy_(2 * alpha * c)
         self.bias.copy_(-alpha * c.square().sum(1))
@@ -179,7 +180,7 @@ class NetVLADPool(Layer):
         distances = torch.cdist(x, centers, compute_mode="donot_use_mm_for_euclid_dist").square()
         near, second = distances.topk(2, largest=False).values.unbind(1)
         gap = float((second - near).mean())
-        if not (gap > 0 and math.isfinite(gap)):
+        if not (gap > 0 and is_finite(gap)):
             raise ArgumentError(
                 f"descriptors must be finite and nearer to one centre than to others, but differ by {gap}"
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -97,6 +98,12 @@ class Param:
 
 def is_flag(value: Any) -> bool:
     return isinstance(value, bool) or value in (0, 1)
+
+
+def is_finite(value: Any) -> bool:
+    """What math.isfinite says, which the compiler cannot ask of a number that it keeps open."""
+    number = float(value)
+    return -math.inf < number < math.inf
 
 
 def is_fraction(value: Any) -> bool:

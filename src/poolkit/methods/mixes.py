@@ -8,7 +8,7 @@ from typing import Any
 
 from poolkit.methods.draws import TRAINING
 from poolkit.methods.means import counted
-from poolkit.methods.method import COUNT_INCLUDE_PAD, Method, Param, Step, is_fraction
+from poolkit.methods.method import COUNT_INCLUDE_PAD, Method, Param, Step, is_finite, is_fraction
 from poolkit.methods.row import Paper
 
 MODE = Param(
@@ -24,7 +24,7 @@ SCALE = Param(
     "float",
     0.5,
     "factor of the sum in mode 'add'",
-    lambda v: math.isfinite(float(v)),
+    is_finite,
     "a finite number",
 )
 

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from poolkit.methods.means import counted
-from poolkit.methods.method import COUNT_INCLUDE_PAD, REQUIRED, Method, Param, Step
+from poolkit.methods.method import COUNT_INCLUDE_PAD, REQUIRED, Method, Param, Step, is_finite
 from poolkit.methods.row import Paper
 
 
@@ -31,7 +31,7 @@ _INVALID = ({"norm_type": 0}, {"norm_type": -1.0}, {"norm_type": math.nan}, {"no
 
 
 def _step(kernel: str, norm_type: float, count: int = 0) -> tuple[Step, ...]:
-    if math.isinf(norm_type):
+    if norm_type == math.inf:
         return (Step("max", magnitude=True),)
     return (Step(kernel, (float(norm_type),), count),)
 
@@ -91,7 +91,7 @@ POWER_AVG = Method(
 
 
 def _is_exponent(value: Any) -> bool:
-    return _is_norm(value) and not math.isinf(float(value))
+    return _is_norm(value) and is_finite(value)
 
 
 EXPONENT = Param(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from poolkit.errors import ArgumentError
-from poolkit.methods.method import Method, Param, Step, is_flag
+from poolkit.methods.method import Method, Param, Step, is_finite, is_flag
 from poolkit.methods.row import Paper
 
 
@@ -76,7 +76,7 @@ SOFT = Method(
 def _is_sharpness(value: Any) -> bool:
     if isinstance(value, str | bytes | bool):
         raise TypeError
-    return math.isfinite(float(value))
+    return is_finite(value)
 
 
 SHARPNESS = Param(
