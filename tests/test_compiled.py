@@ -84,6 +84,7 @@ def test_compiles_no_more_often_than_torch(first: tuple[int, ...], second: tuple
     assert compilations(several, shapes) == compilations(lambda x: torch.nn.functional.max_pool2d(x, 3, 2, 1), shapes)
 
 
+@pytest.mark.filterwarnings("error::UserWarning")  # such as of what is remembered from call to call
 @pytest.mark.parametrize("form", FORMS)
 def test_trains_with_nothing_constant(form: str) -> None:
     """The compiler keeps every size and number open: all methods are one graph still, and so are their gradients."""

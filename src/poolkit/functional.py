@@ -102,7 +102,7 @@ def _sliding(
     if not _fits(input, rank):
         geometry.check_sliding(rank, kernel_size, stride, padding, dilation, ceil_mode)
         _refuse_input(name, rank, input)
-    windows = geometry.sliding(rank, input.shape[-rank:], kernel_size, stride, padding, dilation, ceil_mode)
+    windows = ops.sliding(rank, input.shape[-rank:], kernel_size, stride, padding, dilation, ceil_mode)
     named_padding = type(padding) is str
     y = _run(method, rank, name, input, windows, named_padding, values, return_indices, generator)
     _remember(key, method, input, windows, named_padding, *values)
@@ -151,7 +151,7 @@ def _run(
     return_indices: bool,
     generator: Any,
 ) -> Any:
-    steps = method.plan(named_padding, *values)
+    steps = (method.plan_anew if is_compiling() else method.plan)(named_padding, *values)
     if generator is not None and not isinstance(generator, torch.Generator):
         raise TypeError(f"{name}(): generator must be a torch.Generator or None, but got {type(generator).__name__}")
     if method.refusal is not None and (why := method.refusal(method.named(values), input)) is not None:

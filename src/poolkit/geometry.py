@@ -388,18 +388,30 @@ def sliding(
     ceil_mode: object = False,
 ) -> Windows:
     """The windows of given kernel, stride, padding and dilation on an input of this spatial size."""
-    plain = _is_plain(kernel_size) and _is_plain(stride) and _is_plain(padding) and _is_plain(dilation)
-    if plain and type(ceil_mode) is bool:
-        try:
-            return _slid_before(rank, input_size, kernel_size, stride, padding, dilation, ceil_mode)
-        except TypeError:  # symbolic sizes cannot be looked up
-            pass
     return _plan(rank, input_size, check_sliding(rank, kernel_size, stride, padding, dilation, ceil_mode))
 
 
-@functools.lru_cache(maxsize=4096)
-def _slid_before(rank: int, input_size: tuple[int, ...], *arguments: Any) -> Windows:
-    return _plan(rank, input_size, check_sliding(rank, *arguments))
+_slid_before = functools.lru_cache(maxsize=4096)(sliding)
+
+
+def slid_before(
+    rank: int,
+    input_size: tuple[int, ...],
+    kernel_size: object,
+    stride: object,
+    padding: object,
+    dilation: object,
+    ceil_mode: object,
+) -> Windows:
+    """`sliding`, remembered where that can be."""
+    plain = _is_plain(kernel_size) and _is_plain(stride) and _is_plain(padding) and _is_plain(dilation)
+    arguments = kernel_size, stride, padding, dilation, ceil_mode
+    if plain and type(ceil_mode) is bool:
+        try:
+            return _slid_before(rank, input_size, *arguments)
+        except TypeError:  # symbolic sizes cannot be looked up
+            pass
+    return sliding(rank, input_size, *arguments)
 
 
 def check_output_size(rank: int, output_size: object) -> tuple[int | None, ...]:

@@ -64,7 +64,7 @@ def _sliding(
     generator: Any = None,
 ) -> Any:
     layout = _arrays.layout(name, rank, input, data_format)
-    windows = geometry.sliding(rank, layout.spatial, kernel_size, stride, padding, dilation, ceil_mode)
+    windows = geometry.slid_before(rank, layout.spatial, kernel_size, stride, padding, dilation, ceil_mode)
     steps = method.plan(type(padding) is str, *values)
     return _run(method, name, input, _prepared(method, layout, windows, steps), values, out, return_indices, generator)
 

@@ -287,6 +287,20 @@ def _between(x: Tensor, windows: Windows, step: Step) -> Tensor:
     return (low * (1 - share) + high * share).to(x.dtype)
 
 
+def sliding(rank: int, input_size: tuple[int, ...], *arguments: Any) -> Windows:
+    """The windows of `geometry.sliding`; the compiler, which would warn of what is remembered, finds them anew."""
+    return (geometry.sliding if torch.compiler.is_compiling() else geometry.slid_before)(rank, input_size, *arguments)
+
+
+def _packed(windows: Windows, step: Step) -> list[int]:
+    if not torch.compiler.is_compiling():
+        try:
+            return geometry.packed_before(windows, step.counting, step.divisor)
+        except TypeError:  # symbolic sizes
+            pass
+    return geometry.pack(windows, step.counting, step.divisor)
+
+
 def _tokens(x: Tensor, windows: Windows) -> bool:
     """Whether x is a transposed (N, L, C) pooled over all of L, as transformers average their tokens."""
     axes = windows.axes
@@ -324,11 +338,7 @@ def pool(
         return (y, reference.winner_positions(x, windows, step, seed)) if return_indices else y
     if backward and KERNELS[step.kernel].gradient == "cells":
         return _between(x, windows, step)
-    try:
-        packed = geometry.packed_before(windows, step.counting, step.divisor)
-    except TypeError:  # symbolic sizes
-        packed = geometry.pack(windows, step.counting, step.divisor)
-    call = Call(windows, step, packed)
+    call = Call(windows, step, _packed(windows, step))
     # The compiler takes the operators' own gradients; it loses track of symbolic sizes inside an autograd.Function.
     apart = backward and not torch.compiler.is_compiling()
     if not return_indices:
@@ -336,7 +346,7 @@ def pool(
             return cast(Tensor, _Pool.apply(x, call, seed))
         return call.forward_with_winners(x, seed)[0] if backward and _has_winners(step) else call.forward(x, seed)
     y, winners = _Pool.apply(x, call, seed, True) if apart else call.forward_with_winners(x, seed)
-    return y, _winner_indices(winners, packed)
+    return y, _winner_indices(winners, call.packed)
 
 
 def ready(x: Tensor, windows: Windows, steps: tuple[Step, ...]) -> Call | None:

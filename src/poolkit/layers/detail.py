@@ -28,7 +28,7 @@ def _check_norm(norm: str) -> None:
 def _windows(
     rank: int, input: Tensor, kernel_size: Size, stride: Size | None, padding: Padding, ceil_mode: bool
 ) -> Windows:
-    return geometry.sliding(rank, tuple(input.shape[-rank:]), kernel_size, stride, padding, 1, ceil_mode)
+    return ops.sliding(rank, tuple(input.shape[-rank:]), kernel_size, stride, padding, 1, ceil_mode)
 
 
 class _Settings(NamedTuple):

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from poolkit import functional, geometry
+from poolkit import functional, geometry, ops
 from poolkit.errors import ArgumentError
 from poolkit.geometry import Padding, Size
 from poolkit.layers.base import Layer, check_flag, check_floating, check_map, wide
@@ -85,7 +85,7 @@ def _gated(
     check_map(name, input, rank)
     weights = _checked_filters(name, "gate", gate, rank, None, input.shape[-rank - 1])
     kernel = tuple(gate.shape[-rank:])
-    windows = geometry.sliding(rank, tuple(input.shape[-rank:]), kernel, stride, padding, dilation, ceil_mode)
+    windows = ops.sliding(rank, tuple(input.shape[-rank:]), kernel, stride, padding, dilation, ceil_mode)
     x = wide(input)
     logits = wide(filtered(x, weights.to(x.dtype), None, windows))
     return _mix(rank, input, logits, kernel, stride, padding, dilation, ceil_mode, count_include_pad)
@@ -118,7 +118,7 @@ def _tree(
             )
         filters = torch.cat((filters, _checked_filters(name, "gates", gates, rank, count - 1, channels)))
     size = tuple(input.shape[-rank:])
-    windows = geometry.sliding(rank, size, tuple(leaves.shape[-rank:]), stride, padding, dilation, ceil_mode)
+    windows = ops.sliding(rank, size, tuple(leaves.shape[-rank:]), stride, padding, dilation, ceil_mode)
     x = wide(input)
     # One convolution reads the input once for all filters; those of a channel stand side by side.
     sums = filtered(x, filters.transpose(0, 1).flatten(0, 1).to(x.dtype), None, windows)

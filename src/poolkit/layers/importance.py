@@ -35,7 +35,7 @@ def _importance(
             f"{name}(): logits must have the input's shape {list(input.shape)}, but got {list(logits.shape)}"
         )
     size = tuple(input.shape[-rank:])
-    windows = geometry.sliding(rank, size, kernel_size, stride, padding, dilation, ceil_mode)
+    windows = ops.sliding(rank, size, kernel_size, stride, padding, dilation, ceil_mode)
     return ops.pool_by_logits(input, logits, windows)
 
 

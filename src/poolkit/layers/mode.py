@@ -112,7 +112,7 @@ def _mode_pool(
         raise NotImplementedError(f"{name}(): input must be labels, {allowed}, but got {input.dtype}")
     check_map_shape(name, input, rank)
     size = tuple(input.shape[-rank:])
-    windows = geometry.sliding(rank, size, kernel_size, stride, padding, dilation, ceil_mode)
+    windows = ops.sliding(rank, size, kernel_size, stride, padding, dilation, ceil_mode)
     if ignore_index is not None and not _holds(input.dtype, ignore_index):
         ignore_index = None
     batched = input.dim() == rank + 2

@@ -191,7 +191,7 @@ class _LearntPower(Layer):
 
     def _windows(self, size: tuple[int, ...]) -> Windows:
         assert self.kernel_size is not None
-        return geometry.sliding(self._rank, size, self.kernel_size, self.stride, self.padding, 1, self.ceil_mode)
+        return ops.sliding(self._rank, size, self.kernel_size, self.stride, self.padding, 1, self.ceil_mode)
 
     def forward(self, input: Tensor) -> Tensor:
         rank = self._rank

@@ -156,6 +156,8 @@ class Method(Row):
     invalid: tuple[Mapping[str, Any], ...] = ()
     #: The steps of a call, from whether its padding is a name and its parameters in order; checked and remembered.
     plan: Callable[..., tuple[Step, ...]] = dataclasses.field(init=False, repr=False, compare=False)
+    #: The same, found anew.
+    plan_anew: Callable[..., tuple[Step, ...]] = dataclasses.field(init=False, repr=False, compare=False)
 
     @property
     def leading(self) -> tuple[Param, ...]:
@@ -210,3 +212,4 @@ class Method(Row):
                 return plan(named_padding, *values)
 
         object.__setattr__(self, "plan", look_up)
+        object.__setattr__(self, "plan_anew", plan)
