@@ -8,6 +8,7 @@
 # make census    the poolings of some two hundred architectures of timm: minutes, and timm and torchvision
 # make pictures  draw the pictures of docs/images again
 # make sanitize  the C++ sweep under AddressSanitizer and UndefinedBehaviorSanitizer
+# make sanitize-threads  the same under ThreadSanitizer
 # make lint, make format, make clean
 
 PYTHON ?= python3
@@ -19,7 +20,7 @@ INSTALL := $(PIP) install --no-build-isolation --config-settings=build-dir=$(BUI
 	--config-settings=cmake.define.POOLKIT_TESTS=ON --editable
 CPP := $(wildcard cpp/*/*.cpp cpp/*/*.h cpp/*/*/*.h)
 
-.PHONY: demo test test-onnx examples census bench bench-recipes bench-peers bench-check pictures sanitize lint check format clean
+.PHONY: demo test test-onnx examples census bench bench-recipes bench-peers bench-check pictures sanitize sanitize-threads lint check format clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/sample $(BUILD)/installed
@@ -61,11 +62,18 @@ bench-check: $(BUILD)/installed
 pictures: $(VENV)/sample $(BUILD)/installed
 	$(BIN)/python tools/pictures.py
 
-# A build tree without Python. Fewer random geometries: each costs some twenty times as much here.
+# Build trees without Python, for the instruction sets that run here; of threads any will do. Fewer random geometries: each
+# costs some twenty times as much here.
 sanitize: $(VENV)/tools
-	$(BIN)/cmake -S . -B build/sanitize -DPOOLKIT_TESTS=ON -DPOOLKIT_SANITIZE=ON
+	$(BIN)/cmake -S . -B build/sanitize -DPOOLKIT_TESTS=ON -DPOOLKIT_SANITIZE=address,undefined \
+		-DPOOLKIT_X86_LEVEL=$(if $(shell grep -m 1 avx512f /proc/cpuinfo),4,3)
 	$(BIN)/cmake --build build/sanitize --target sweep --parallel 2
 	build/sanitize/sweep 40
+
+sanitize-threads: $(VENV)/tools
+	$(BIN)/cmake -S . -B build/threads -DPOOLKIT_TESTS=ON -DPOOLKIT_SANITIZE=thread -DPOOLKIT_X86_LEVEL=2
+	$(BIN)/cmake --build build/threads --target sweep --parallel 2
+	build/threads/sweep 10
 
 lint: check
 	$(BIN)/clang-format --dry-run --Werror $(CPP)

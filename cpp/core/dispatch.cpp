@@ -11,11 +11,17 @@
 #include "scratch.h"
 #include "sequences.h"
 
-#if defined(POOLKIT_ISAS_X86)
-#define POOLKIT_ISAS(ISA)                                          \
-  ISA(x86_64_v2, "x86-64-v2", __builtin_cpu_supports("x86-64-v2")) \
-  ISA(x86_64_v3, "x86-64-v3", __builtin_cpu_supports("x86-64-v3")) \
-  ISA(x86_64_v4, "x86-64-v4", __builtin_cpu_supports("x86-64-v4"))
+#if defined(POOLKIT_X86_LEVEL)
+#define POOLKIT_V2(ISA) ISA(x86_64_v2, "x86-64-v2", __builtin_cpu_supports("x86-64-v2"))
+#define POOLKIT_V3(ISA) ISA(x86_64_v3, "x86-64-v3", __builtin_cpu_supports("x86-64-v3"))
+#define POOLKIT_V4(ISA) ISA(x86_64_v4, "x86-64-v4", __builtin_cpu_supports("x86-64-v4"))
+#if POOLKIT_X86_LEVEL == 2
+#define POOLKIT_ISAS(ISA) POOLKIT_V2(ISA)
+#elif POOLKIT_X86_LEVEL == 3
+#define POOLKIT_ISAS(ISA) POOLKIT_V2(ISA) POOLKIT_V3(ISA)
+#else
+#define POOLKIT_ISAS(ISA) POOLKIT_V2(ISA) POOLKIT_V3(ISA) POOLKIT_V4(ISA)
+#endif
 #elif defined(POOLKIT_ISA_AARCH64)
 #define POOLKIT_ISAS(ISA) ISA(aarch64, "aarch64", true)
 #else
