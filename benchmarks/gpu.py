@@ -408,7 +408,7 @@ def interpret_on_the_cpu() -> torch.library.Library:
         raise RuntimeError("--smoke needs the environment variable TRITON_INTERPRET=1")
     library = torch.library.Library("poolkit", "IMPL")
     for name in gpu.OPERATORS:
-        library.impl(name, getattr(gpu.launcher(), name), "CPU", allow_override=True)
+        library.impl(name, gpu.operator(name), "CPU", allow_override=True)
     return library
 
 

@@ -30,7 +30,7 @@ _INTEGERS = {
 }
 #: The dtypes that each kernel takes.
 KERNEL_DTYPES = {name: _FLOATS | _INTEGERS[kernel.integers] for name, kernel in KERNELS.items()}
-KERNEL_DTYPES |= dict.fromkeys(("roi_align", "roi_pool", "sequences", "filter"), _FLOATS)
+KERNEL_DTYPES |= dict.fromkeys(("roi_align", "roi_pool", "sequences", "largest_steps", "filter"), _FLOATS)
 
 HAS_KERNELS = _LIBRARY.exists()
 if HAS_KERNELS:
@@ -469,7 +469,7 @@ def _register_gpu() -> None:
     """The same operators for tensors of a GPU. Triton is imported when one first runs."""
 
     def launched(name: str) -> Callable[..., Any]:
-        return lambda *arguments: getattr(gpu.launcher(), name)(*arguments)
+        return lambda *arguments: gpu.operator(name)(*arguments)
 
     for name in gpu.OPERATORS:
         torch.library.impl(f"poolkit::{name}", tuple(sorted(gpu.DEVICES)), launched(name))

@@ -9,7 +9,7 @@ import triton.language as tl
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from poolkit.triton import gather, planes, windows
+from poolkit.triton import gather, planes, regions, sequences, windows
 from poolkit.triton.methods import REDUCERS
 
 TARGET = GPUTarget("cuda", 90, 32)
@@ -22,9 +22,23 @@ TYPES = {
     **dict.fromkeys(("sizes", "outs", "lows", "highs", "extents", "limits"), SIZES),
     **dict.fromkeys(("divisor", "p", "q"), "fp64"),
     "strides": (*SIZES, "i32"),
+    "valid_strides": ("i32", "i32"),
+    "valid": "*u8",
+    **dict.fromkeys(("rows", "batch", "steps", "pitch"), "i32"),
     "seed": "i64",
     "winners": "*u8",
-    "indices": "*i64",
+    **dict.fromkeys(("indices",), "*i64"),
+    "boxes": "*fp64",
+    **dict.fromkeys(("scale", "ratio"), "fp64"),
+    **dict.fromkeys(
+        ("order", "offsets", "counts", "found", "starts", "begins", "ends", "tops", "bottoms", "lefts", "rights"),
+        "*i32",
+    ),
+    **{f"{axis}_{name}": "*i32" for axis in ("row", "column") for name in ("cells", "counts", "begins", "ends")},
+    **dict.fromkeys(("weights", "row_weights", "column_weights"), "*fp32"),
+    **dict.fromkeys(("bins", "size", "room", "row_room", "column_room"), "i32"),
+    **dict.fromkeys(("channels", "height", "width", "out_height", "out_width"), "i32"),
+    "y": "*fp32",
 }
 COMMON = {"KIND": 0, "ACC": tl.float32, "COUNTING": 1, "WIDE": False}
 
@@ -56,6 +70,22 @@ def main() -> None:
     compile(gather.pull, PULL=REDUCERS["max"].pull, x=None, **kept, **sliding)
     compile(gather.pull, PULL=REDUCERS["lp"].pull, **kept, **uneven)
     compile(windows.positions, **sliding)
+    compile(regions.sample, starts=None, ALIGNED=True, AXIS=0, BLOCK=128)
+    compile(regions.sample, found=None, counts=None, ALIGNED=False, AXIS=1, BLOCK=128)
+    compile(regions.divide, AXIS=0, BLOCK=128)
+    for last in (False, True):
+        compile(regions.align, CHANNELS_LAST=last, BLOCK=512)
+        compile(regions.pool, CHANNELS_LAST=last, BLOCK=512)
+        compile(regions.bounds, AXIS=int(last), CHANNELS_LAST=last, BLOCK=512)
+        tile = {"CHANNELS_LAST": last, "CHANNELS": 32, "ROWS": 4, "COLUMNS": 8, "BOXES": 64}
+        compile(regions.gather, winners=None, **tile)
+        compile(regions.gather, row_weights=None, column_weights=None, **tile)
+    for method, kind in ((sequences.total, 0), (sequences.statistics, 1)):
+        rows = {"METHOD": method, "KIND": kind, "ROWS": 8, "STEPS": 256}
+        compile(sequences.pool, **rows, **({"second_result": None} if kind == 0 else {}))
+    compile(sequences.pool, METHOD=sequences.maximum, valid=None, second_result=None, ROWS=64, STEPS=32)
+    compile(sequences.gather, winners=None, FIRST=0, LAST=2, BLOCK=512)
+    compile(sequences.gather_statistics, KIND=1, FIRST=2, LAST=1, BLOCK=512)
     # Channels-last maps of 16 channels or a multiple of it are read and written 16 bytes at a time.
     aligned = ("x", "first_result", "total", "inner", "strides")
     ptx = compile(windows.pool, aligned, METHOD=REDUCERS["max"].value, **one, **{**sliding, "BLOCK": 1024})
