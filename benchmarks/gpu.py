@@ -46,6 +46,8 @@ LAYERS = (
     "mean over time",
     "max over time",
     "statistics",
+    "blur",
+    "max-blur",
 )
 
 

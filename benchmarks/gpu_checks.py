@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
+import tasks
 import torch
 import verify
 from torch import Tensor
@@ -254,6 +255,13 @@ LAYERS = (
         steps_of,
         lambda x, valid: functional.statistics_pool(x, mask=valid),
         lambda x, valid: of_any(x, valid, lambda s: sequence_reference.statistics(s, False, 1e-5)),
+    ),
+    Layer(
+        "blur_pool",
+        (14, 22),
+        lambda sizes, generator: torch.empty(0),
+        lambda x, _: functional.blur_pool2d(x),
+        lambda x, _: tasks.blur(x),
     ),
 )
 

@@ -35,7 +35,7 @@ def run(*command: str, **environment: str) -> None:
     [
         (["kernels"], "test_value_and_gradient"),
         (["kernels"], "not test_value_and_gradient"),
-        (["regions", "sequences"], ""),
+        (["regions", "sequences", "filters"], ""),
     ],
 )
 def test_interpreted(files: list[str], part: str) -> None:
@@ -77,7 +77,6 @@ def test_kernels_are_chosen(fake_gpu: FakeTensorMode, monkeypatch: pytest.Monkey
         x = torch.empty(1, 2, 4, 4, device="cuda")
         for kernel in ops.KERNELS:
             assert ops.why_no_kernel(x, kernel) is None
-        assert ops.why_no_kernel(x, "filter") == "'filter' has no kernel for device 'cuda'"
         assert ops.why_no_kernel(x.long(), "avg") == "there is no kernel for torch.int64 on device 'cuda'"
         assert poolkit.explain(x, "max", kernel_size=2) == "max: kernel; Triton, device cuda"
         y, indices = functional.max_pool2d(x, 2, return_indices=True)
@@ -96,6 +95,8 @@ def test_layers_stay_on_their_device(fake_gpu: FakeTensorMode) -> None:
             assert isinstance(y, torch.Tensor)
             assert (y.shape, y.device.type) == ((1, 2, 2, 3), "cuda")
             assert y.is_contiguous(memory_format=torch.channels_last)
+        y = functional.blur_pool2d(x)
+        assert (y.shape, y.device.type) == ((1, 2, 2, 2), "cuda")
         sequences = torch.empty(2, 3, 4, device="cuda")
         assert ops.why_no_kernel(sequences, "sequences") is None
         for kind in ("max", "sum"):

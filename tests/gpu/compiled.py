@@ -9,7 +9,7 @@ import triton.language as tl
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from poolkit.triton import gather, planes, regions, sequences, windows
+from poolkit.triton import filters, gather, planes, regions, sequences, windows
 from poolkit.triton.methods import REDUCERS
 
 TARGET = GPUTarget("cuda", 90, 32)
@@ -19,7 +19,7 @@ TYPES = {
     **dict.fromkeys(("second_result", "first_kept"), "*u8"),
     **dict.fromkeys(("third_result", "second_kept", "third_kept"), "*fp32"),
     **dict.fromkeys(("total", "planes", "cells", "inner"), "i32"),
-    **dict.fromkeys(("sizes", "outs", "lows", "highs", "extents", "limits"), SIZES),
+    **dict.fromkeys(("sizes", "outs", "lows", "highs", "extents", "limits", "results", "befores", "parts"), SIZES),
     **dict.fromkeys(("divisor", "p", "q"), "fp64"),
     "strides": (*SIZES, "i32"),
     "valid_strides": ("i32", "i32"),
@@ -86,6 +86,10 @@ def main() -> None:
     compile(sequences.pool, METHOD=sequences.maximum, valid=None, second_result=None, ROWS=64, STEPS=32)
     compile(sequences.gather, winners=None, FIRST=0, LAST=2, BLOCK=512)
     compile(sequences.gather_statistics, KIND=1, FIRST=2, LAST=1, BLOCK=512)
+    filter = {"WEIGHTS": (1.0, 0.125, 0.375, 0.375, 0.125, 0.5, 0.5), "TAPS": (1, 4, 2), "STRIDE": (1, 2, 2)}
+    for adjoint in (False, True):
+        beyond = (0, 1, 2) if adjoint else (3, 1, 0)
+        compile(filters.filter, **filter, BEYOND=beyond, ADJOINT=adjoint, BLOCK=512)
     # Channels-last maps of 16 channels or a multiple of it are read and written 16 bytes at a time.
     aligned = ("x", "first_result", "total", "inner", "strides")
     ptx = compile(windows.pool, aligned, METHOD=REDUCERS["max"].value, **one, **{**sliding, "BLOCK": 1024})

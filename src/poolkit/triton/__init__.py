@@ -44,6 +44,7 @@ DTYPES: dict[str, frozenset[torch.dtype]] = {
             "roi_align",
             "roi_pool",
             "sequences",
+            "filter",
         ),
         _FLOATS,
     ),
@@ -77,6 +78,7 @@ OPERATORS = {
         ),
         "launch_sequences",
     ),
+    "filter": "launch_filters",
 }
 
 
