@@ -43,7 +43,7 @@ TYPES = {
 COMMON = {"KIND": 0, "ACC": tl.float32, "COUNTING": 1, "WIDE": False}
 
 
-def compile(kernel, aligned: tuple[str, ...] = (), **constants) -> str:
+def compile(kernel, aligned: tuple[str, ...] = (), options: dict[str, object] | None = None, **constants) -> str:
     """The PTX of a kernel, some of whose arguments are multiples of 16."""
     constants = {**{n: v for n, v in COMMON.items() if n in kernel.arg_names}, **constants}
     types = {name: "constexpr" if name in constants else TYPES[name] for name in kernel.arg_names}
@@ -51,7 +51,7 @@ def compile(kernel, aligned: tuple[str, ...] = (), **constants) -> str:
     where = [(kernel.arg_names.index(name),) for name in aligned if name != "strides"]
     where += [(kernel.arg_names.index("strides"), i) for i in range(4) if "strides" in aligned]
     source = ASTSource(kernel, types, places, {path: [["tt.divisibility", 16]] for path in where})
-    ptx: str = triton.compile(source, target=TARGET).asm["ptx"]
+    ptx: str = triton.compile(source, target=TARGET, options=options).asm["ptx"]
     assert "sm_90" in ptx
     return ptx
 
@@ -70,16 +70,16 @@ def main() -> None:
     compile(gather.pull, PULL=REDUCERS["max"].pull, x=None, **kept, **sliding)
     compile(gather.pull, PULL=REDUCERS["lp"].pull, **kept, **uneven)
     compile(windows.positions, **sliding)
-    compile(regions.sample, starts=None, ALIGNED=True, AXIS=0, BLOCK=128)
+    exact = {"enable_fp_fusion": False}  # as it is launched
+    assert "fma" not in compile(regions.sample, options=exact, starts=None, ALIGNED=True, AXIS=0, BLOCK=128)
     compile(regions.sample, found=None, counts=None, ALIGNED=False, AXIS=1, BLOCK=128)
     compile(regions.divide, AXIS=0, BLOCK=128)
-    for last in (False, True):
-        compile(regions.align, CHANNELS_LAST=last, BLOCK=512)
-        compile(regions.pool, CHANNELS_LAST=last, BLOCK=512)
-        compile(regions.bounds, AXIS=int(last), CHANNELS_LAST=last, BLOCK=512)
-        tile = {"CHANNELS_LAST": last, "CHANNELS": 32, "ROWS": 4, "COLUMNS": 8, "BOXES": 64}
-        compile(regions.gather, winners=None, **tile)
-        compile(regions.gather, row_weights=None, column_weights=None, **tile)
+    compile(regions.align, CHANNELS_LAST=True, BLOCK=512)
+    compile(regions.pool, CHANNELS_LAST=False, BLOCK=512)
+    compile(regions.bounds, AXIS=1, CHANNELS_LAST=False, BLOCK=512)
+    tile = {"CHANNELS": 32, "ROWS": 4, "COLUMNS": 8, "BOXES": 64}
+    compile(regions.gather, winners=None, CHANNELS_LAST=False, **tile)
+    compile(regions.gather, row_weights=None, column_weights=None, CHANNELS_LAST=True, **tile)
     for method, kind in ((sequences.total, 0), (sequences.statistics, 1)):
         rows = {"METHOD": method, "KIND": kind, "ROWS": 8, "STEPS": 256}
         compile(sequences.pool, **rows, **({"second_result": None} if kind == 0 else {}))
