@@ -263,6 +263,13 @@ LAYERS = (
         lambda x, _: functional.blur_pool2d(x),
         lambda x, _: tasks.blur(x),
     ),
+    Layer(
+        "max_unpool",
+        (13, 22),
+        lambda sizes, generator: torch.randint(26 * 44, tuple(sizes), generator=generator),
+        lambda x, indices: functional.max_unpool2d(x, indices, 2),
+        lambda x, indices: reference.unpool(x, indices, [26, 44]),
+    ),
 )
 
 

@@ -35,7 +35,7 @@ def run(*command: str, **environment: str) -> None:
     [
         (["kernels"], "test_value_and_gradient"),
         (["kernels"], "not test_value_and_gradient"),
-        (["regions", "sequences", "filters"], ""),
+        (["regions", "sequences", "filters", "unpool"], ""),
     ],
 )
 def test_interpreted(files: list[str], part: str) -> None:
@@ -97,6 +97,8 @@ def test_layers_stay_on_their_device(fake_gpu: FakeTensorMode) -> None:
             assert y.is_contiguous(memory_format=torch.channels_last)
         y = functional.blur_pool2d(x)
         assert (y.shape, y.device.type) == ((1, 2, 2, 2), "cuda")
+        y = functional.max_unpool2d(x, torch.empty(1, 2, 4, 4, dtype=torch.int64, device="cuda"), 2)
+        assert (y.shape, y.device.type) == ((1, 2, 8, 8), "cuda")
         sequences = torch.empty(2, 3, 4, device="cuda")
         assert ops.why_no_kernel(sequences, "sequences") is None
         for kind in ("max", "sum"):

@@ -9,7 +9,7 @@ import triton.language as tl
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from poolkit.triton import filters, gather, planes, regions, sequences, windows
+from poolkit.triton import filters, gather, planes, regions, sequences, unpool, windows
 from poolkit.triton.methods import REDUCERS
 
 TARGET = GPUTarget("cuda", 90, 32)
@@ -31,13 +31,27 @@ TYPES = {
     "boxes": "*fp64",
     **dict.fromkeys(("scale", "ratio"), "fp64"),
     **dict.fromkeys(
-        ("order", "offsets", "counts", "found", "starts", "begins", "ends", "tops", "bottoms", "lefts", "rights"),
+        (
+            "order",
+            "offsets",
+            "writers",
+            "bad",
+            "counts",
+            "found",
+            "starts",
+            "begins",
+            "ends",
+            "tops",
+            "bottoms",
+            "lefts",
+            "rights",
+        ),
         "*i32",
     ),
     **{f"{axis}_{name}": "*i32" for axis in ("row", "column") for name in ("cells", "counts", "begins", "ends")},
     **dict.fromkeys(("weights", "row_weights", "column_weights"), "*fp32"),
     **dict.fromkeys(("bins", "size", "room", "row_room", "column_room"), "i32"),
-    **dict.fromkeys(("channels", "height", "width", "out_height", "out_width"), "i32"),
+    **dict.fromkeys(("channels", "height", "width", "out_height", "out_width", "volume"), "i32"),
     "y": "*fp32",
 }
 COMMON = {"KIND": 0, "ACC": tl.float32, "COUNTING": 1, "WIDE": False}
@@ -90,6 +104,8 @@ def main() -> None:
     for adjoint in (False, True):
         beyond = (0, 1, 2) if adjoint else (3, 1, 0)
         compile(filters.filter, **filter, BEYOND=beyond, ADJOINT=adjoint, BLOCK=512)
+    for kernel in (unpool.mark, unpool.put, unpool.take):
+        compile(kernel, BLOCK=512)
     # Channels-last maps of 16 channels or a multiple of it are read and written 16 bytes at a time.
     aligned = ("x", "first_result", "total", "inner", "strides")
     ptx = compile(windows.pool, aligned, METHOD=REDUCERS["max"].value, **one, **{**sliding, "BLOCK": 1024})

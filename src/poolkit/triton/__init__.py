@@ -23,6 +23,7 @@ _INTEGERS = frozenset((torch.bool, torch.uint8, torch.int8, torch.int16, torch.i
 DTYPES: dict[str, frozenset[torch.dtype]] = {
     "max": _FLOATS | _INTEGERS,
     "min": _FLOATS | _INTEGERS,
+    "max_unpool": _FLOATS | _INTEGERS,
     **dict.fromkeys(
         (
             "avg",
@@ -79,6 +80,8 @@ OPERATORS = {
         "launch_sequences",
     ),
     "filter": "launch_filters",
+    "max_unpool": "launch_unpool",
+    "max_unpool_backward": "launch_unpool",
 }
 
 
