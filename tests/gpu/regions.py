@@ -81,7 +81,7 @@ def check_pool(x: Tensor, boxes: Tensor, scale: float = 1.0) -> None:
 )
 def test_align(dtype: torch.dtype, channels_last: bool, ratio: int, aligned: bool) -> None:
     """Five samples are nearer to each other than cells; one and two may be further apart."""
-    boxes = BOXES if dtype == torch.float32 else BOXES[::3].contiguous()
+    boxes = BOXES if dtype == torch.float32 else BOXES[1:2]
     check_align(maps(dtype, channels_last, 2, 2), boxes, ratio, aligned)
 
 
@@ -95,7 +95,7 @@ def test_pool(dtype: torch.dtype, channels_last: bool) -> None:
     x = maps(dtype, channels_last).round_()
     x[0, 0, 1, 2] = x[0, 1, 0, 0] = x[1, 1, 2, 4] = x[0, 1, 2, 1] = math.nan
     x[0, 2, 1], x[1, 0, 1, 1] = -math.inf, math.inf
-    check_pool(x, BOXES if dtype == torch.float32 else BOXES[::3].contiguous())
+    check_pool(x, BOXES if dtype == torch.float32 else BOXES[1:2])
 
 
 def test_random_boxes(monkeypatch: pytest.MonkeyPatch) -> None:
