@@ -17,178 +17,39 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import layers
 import report
 import tasks
 import torch
 import verify
+from gpu_checks import Clock, check_all, short
 from layers import Case
 from peers import POOLKIT, TORCH
 from peers.torch_compile import COMPILE
 from run import check_writable, positive, save
 from torch import Tensor
 
-from poolkit import functional, geometry, ops, reference
+from poolkit import ops
 from poolkit import triton as gpu
-from poolkit.geometry import Windows
-from poolkit.methods import METHODS, Method
-
-#: The largest difference allowed, in parts of the largest value.
-TOLERANCE = {torch.float64: 1e-11, torch.float32: 2e-5, torch.float16: 2e-3, torch.bfloat16: 1.6e-2}
 
 #: Layers without windows of the table that run its kernels, and their recipes (tasks.py).
-LAYERS = ("local importance", "detail preserving", "learnt mix", "gated", "SPPF", "spatial pyramid", "pooling as mixer")
-
-
-@dataclass
-class Clock:
-    """What is left of the time for everything."""
-
-    seconds: float
-    start: float = field(default_factory=time.perf_counter)
-
-    @property
-    def left(self) -> float:
-        return self.seconds - (time.perf_counter() - self.start)
-
-
-# ---------------------------------------------------------------------------------------------- correctness
-
-
-@dataclass(frozen=True)
-class Check:
-    """One call to check: a method with its parameters on windows, in a dtype and a layout."""
-
-    method: Method
-    params: Mapping[str, Any]
-    form: str
-    windows: Windows
-    arguments: Mapping[str, Any]
-    dtype: torch.dtype
-    layout: str
-
-    def __str__(self) -> str:
-        params = "".join(f" {name}={value}" for name, value in self.params.items())
-        return f"{self.method.name}{params} {self.form} {str(self.dtype).removeprefix('torch.')} {self.layout}"
-
-
-def windows_to_check(height: int, width: int) -> dict[str, tuple[Windows, dict[str, Any]]]:
-    size = (height, width)
-    strange: dict[str, Any] = {
-        "kernel_size": (3, 2),
-        "stride": (2, 3),
-        "padding": ((1, 2), (1, 0)),
-        "dilation": (2, 1),
-        "ceil_mode": True,
-    }
-    plain: dict[str, Any] = {"kernel_size": 3, "stride": 2, "padding": 1}
-    return {
-        "strange": (geometry.sliding(2, size, **strange), strange),
-        "sliding": (geometry.sliding(2, size, **plain), plain),
-        "adaptive": (geometry.adaptive(2, size, (3, 4)), {"output_size": (3, 4)}),
-        "global": (geometry.adaptive(2, size, 1), {"output_size": 1}),
-    }
-
-
-def checks(smoke: bool) -> Iterator[Check]:
-    """Every method with every sample in float32; its first one in the other dtypes and layouts."""
-    geometries = windows_to_check(*((5, 4) if smoke else (13, 22)))
-    single, half = torch.float32, torch.bfloat16
-    variants = [
-        ("sliding", single, "channels_last"),
-        ("adaptive", single, "contiguous"),
-        ("global", single, "contiguous"),
-        ("global", single, "channels_last"),
-        ("sliding", half, "channels_last"),
-        ("global", half, "contiguous"),
-        ("sliding", torch.float16, "contiguous"),
-        ("sliding", torch.float64, "contiguous"),
-    ]
-    for method in METHODS.values():
-        if smoke and method.name not in ("max", "soft"):
-            continue
-        samples = [dict(sample) for sample in method.samples]
-        of_form = {form: [s for s in samples if form in ("strange", "sliding") or fits_any(s)] for form in geometries}
-        drawn_choice = [s for s in samples if not (method.choice and s.get("training"))]
-        for sample in drawn_choice[: 1 if smoke else None]:
-            windows, arguments = geometries["strange"]
-            yield Check(method, sample, "strange", windows, arguments, single, "contiguous")
-        for form, dtype, layout in variants[:: 4 if smoke else 1]:
-            windows, arguments = geometries[form]
-            sample = next(s for s in of_form[form] if s in drawn_choice)
-            yield Check(method, sample, form, windows, arguments, dtype, layout)
-
-
-def fits_any(sample: Mapping[str, Any]) -> bool:
-    """Whether windows without padding take these parameters, too."""
-    return not {"count_include_pad", "divisor_override"} & set(sample)
-
-
-def fault(check: Check, device: torch.device, generator: torch.Generator, channels: int) -> str | None:
-    """What is wrong with values or gradients of fresh random numbers, or with doing it twice."""
-    x = torch.randn((2, channels, *check.windows.input_size), generator=generator).to(check.dtype)
-    exact = x.double().requires_grad_()
-    state = int(torch.randint(2**31, (), generator=generator))
-    seed = torch.randint(-(2**63), 2**63 - 1, (), dtype=torch.int64, generator=torch.Generator().manual_seed(state))
-    steps = check.method.plan(False, *(check.params.get(p.name, p.default) for p in check.method.params))
-    parts = [reference.pool(exact.abs() if s.magnitude else exact, check.windows, s, seed) for s in steps]
-    values = torch.cat(parts, 1)
-    grad = torch.randn(values.shape, generator=generator).to(check.dtype)
-    (gradient,) = torch.autograd.grad(values, exact, grad.double())
-
-    prefix = "adaptive_" if "output_size" in check.arguments else ""
-    function = getattr(functional, f"{prefix}{check.method.name}_pool2d")
-    on_device = verify.in_layout(x.to(device), check.layout)
-    grad_on_device = verify.in_layout(grad.to(device), check.layout)
-
-    def step() -> tuple[Tensor, Tensor]:
-        leaf = on_device.detach().requires_grad_()
-        drawn = {"generator": torch.Generator().manual_seed(state)} if check.params.get("training") else {}
-        y = function(leaf, **check.arguments, **check.params, **drawn)
-        return y.detach(), torch.autograd.grad(y, leaf, grad_on_device)[0]
-
-    once, twice = step(), step()
-    if any(not torch.equal(one, other) for one, other in zip(once, twice, strict=True)):
-        return "two runs differ"
-    tolerance = TOLERANCE[check.dtype]
-    return far("values", once[0], values.detach(), tolerance) or far("gradients", once[1], gradient, 3 * tolerance)
-
-
-def far(what: str, actual: Tensor, expected: Tensor, tolerance: float) -> str | None:
-    if actual.shape != expected.shape:
-        return f"{what} of shape {tuple(actual.shape)} instead of {tuple(expected.shape)}"
-    largest = float((actual.cpu().double() - expected).abs().max())
-    allowed = tolerance * float(expected.abs().max())
-    # Not the other way round: NaN, which fills outputs before they are written, is no small difference.
-    return None if largest <= allowed else f"{what} differ by {largest:.3g}, allowed is {allowed:.3g}"
-
-
-def check_all(device: torch.device, clock: Clock, smoke: bool) -> dict[str, Any]:
-    wanted = list(checks(smoke))
-    generator = torch.Generator()
-    generator.seed()
-    faults: dict[str, str] = {}
-    done = 0
-    torch.use_deterministic_algorithms(True, warn_only=True)  # fills new memory with NaN
-    for check in wanted:
-        if clock.left <= 0:
-            break
-        try:
-            wrong = fault(check, device, generator, 2 if smoke else 35)
-        except Exception as error:
-            wrong = f"{type(error).__name__}: {str(error)[:300]}"
-        if wrong:
-            faults[str(check)] = wrong
-            print(f"  WRONG  {check}: {wrong}", flush=True)
-        done += 1
-    torch.use_deterministic_algorithms(False)
-    print(f"correct: {done - len(faults)} of {done} checks; {len(wanted) - done} left out for lack of time", flush=True)
-    return {"checks": done, "left_out": len(wanted) - done, "faults": faults}
-
-
-# --------------------------------------------------------------------------------------------------- speed
+LAYERS = (
+    "local importance",
+    "detail preserving",
+    "learnt mix",
+    "gated",
+    "SPPF",
+    "spatial pyramid",
+    "pooling as mixer",
+    "RoI",
+    "PS RoI",
+    "mean over time",
+    "max over time",
+    "statistics",
+    "blur",
+    "max-blur",
+)
 
 
 @dataclass
@@ -301,7 +162,7 @@ def measure_row(
     copies = [functools.partial(target.copy_, source) for source, target in pairs]
     row = Row(
         name,
-        str(dtype).removeprefix("torch."),
+        short(dtype),
         "train" if train else "forward",
         moved,
         median_time(device, copies, seconds),
@@ -408,7 +269,7 @@ def interpret_on_the_cpu() -> torch.library.Library:
         raise RuntimeError("--smoke needs the environment variable TRITON_INTERPRET=1")
     library = torch.library.Library("poolkit", "IMPL")
     for name in gpu.OPERATORS:
-        library.impl(name, getattr(gpu.launcher(), name), "CPU", allow_override=True)
+        library.impl(name, gpu.operator(name), "CPU", allow_override=True)
     ops.ready = lambda *call: None  # the short way of calls made before leads to the compiled kernels
     return library
 

@@ -115,11 +115,11 @@ BINS = roi.SIZE[0]
 
 def align_by_grid_sample(x: Tensor) -> Tensor:
     """Two samples a bin and axis, interpolated by grid_sample, and their means."""
-    corners = (BOXES[:, 1:] * roi.SCALE).to(x.dtype)
+    corners = (BOXES[:, 1:] * roi.SCALE).to(x)
     low, high = corners[:, :2], corners[:, 2:]
-    steps = (torch.arange(2 * BINS, dtype=x.dtype) + 0.5) / (2 * BINS)
+    steps = (torch.arange(2 * BINS, dtype=x.dtype, device=x.device) + 0.5) / (2 * BINS)
     places = low[:, None] + steps[:, None] * (high - low)[:, None]  # (boxes, samples, x and y)
-    places = places / torch.tensor([roi.WIDTH, roi.HEIGHT]) * 2 - 1
+    places = places / torch.tensor([roi.WIDTH, roi.HEIGHT], device=x.device) * 2 - 1
     size = (len(BOXES), 2 * BINS, 2 * BINS)
     grid = torch.stack((places[:, None, :, 0].expand(size), places[:, :, None, 1].expand(size)), -1)
     samples = F.grid_sample(x, grid.flatten(0, 1)[None], padding_mode="border", align_corners=False)
@@ -167,7 +167,7 @@ LENGTHS = torch.linspace(20, 256, 64).int()
 
 def valid(x: Tensor, dim: int) -> Tensor:
     """The mask of a padded batch whose time runs along `dim`, ready to multiply."""
-    mask = torch.arange(x.shape[dim]) < LENGTHS[:, None]
+    mask = torch.arange(x.shape[dim], device=x.device) < LENGTHS.to(x.device)[:, None]
     return mask.unsqueeze(3 - dim)
 
 
@@ -186,7 +186,7 @@ def masked_maximum(x: Tensor) -> Tensor:
 
 
 def masked_statistics(x: Tensor) -> Tensor:
-    mask, count = valid(x, 2).to(x.dtype), LENGTHS[:, None].to(x.dtype)
+    mask, count = valid(x, 2).to(x.dtype), LENGTHS[:, None].to(x)
     mean = (x * mask).sum(2) / count
     variance = ((x - mean[..., None]).square() * mask).sum(2) / count
     return torch.cat((mean, (variance + 1e-5).sqrt()), 1)

@@ -30,21 +30,18 @@ def run(*command: str, **environment: str) -> None:
 
 
 @needs_triton
-@pytest.mark.parametrize("part", ["test_value_and_gradient", "not test_value_and_gradient"])
-def test_interpreted(part: str) -> None:
-    """The tests of tests/gpu/kernels.py."""
-    run(
-        "-m",
-        "pytest",
-        "-q",
-        "-x",
-        "-p",
-        "no:cacheprovider",
-        str(FOLDER / "kernels.py"),
-        "-k",
-        part,
-        TRITON_INTERPRET="1",
-    )
+@pytest.mark.parametrize(
+    ("files", "part"),
+    [
+        (["kernels"], "test_value_and_gradient"),
+        (["kernels"], "not test_value_and_gradient"),
+        (["regions", "sequences", "filters", "unpool"], ""),
+    ],
+)
+def test_interpreted(files: list[str], part: str) -> None:
+    """The tests of tests/gpu."""
+    paths = [str(FOLDER / f"{file}.py") for file in files]
+    run("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *paths, "-k", part, TRITON_INTERPRET="1")
 
 
 @needs_triton
@@ -80,13 +77,36 @@ def test_kernels_are_chosen(fake_gpu: FakeTensorMode, monkeypatch: pytest.Monkey
         x = torch.empty(1, 2, 4, 4, device="cuda")
         for kernel in ops.KERNELS:
             assert ops.why_no_kernel(x, kernel) is None
-        assert ops.why_no_kernel(x, "filter") == "'filter' has no kernel for device 'cuda'"
         assert ops.why_no_kernel(x.long(), "avg") == "there is no kernel for torch.int64 on device 'cuda'"
         assert poolkit.explain(x, "max", kernel_size=2) == "max: kernel; Triton, device cuda"
         y, indices = functional.max_pool2d(x, 2, return_indices=True)
         assert (y.shape, y.device.type, indices.dtype) == ((1, 2, 2, 2), "cuda", torch.int64)
         monkeypatch.setattr(gpu, "is_installed", lambda: False)
         assert "need triton" in str(ops.why_no_kernel(x, "max"))
+
+
+def test_layers_stay_on_their_device(fake_gpu: FakeTensorMode) -> None:
+    boxes = torch.tensor([[0.0, 0.0, 0.0, 3.0, 2.0]])
+    with fake_gpu:
+        x = torch.empty(1, 2, 4, 4, device="cuda", memory_format=torch.channels_last)
+        for pool in (functional.roi_align, functional.roi_pool):
+            assert ops.why_no_kernel(x, pool.__name__) is None
+            y = pool(x, boxes, (2, 3))
+            assert isinstance(y, torch.Tensor)
+            assert (y.shape, y.device.type) == ((1, 2, 2, 3), "cuda")
+            assert y.is_contiguous(memory_format=torch.channels_last)
+        y = functional.blur_pool2d(x)
+        assert (y.shape, y.device.type) == ((1, 2, 2, 2), "cuda")
+        y = functional.max_unpool2d(x, torch.empty(1, 2, 4, 4, dtype=torch.int64, device="cuda"), 2)
+        assert (y.shape, y.device.type) == ((1, 2, 8, 8), "cuda")
+        sequences = torch.empty(2, 3, 4, device="cuda")
+        assert ops.why_no_kernel(sequences, "sequences") is None
+        for kind in ("max", "sum"):
+            y = functional.temporal_pool(sequences, kind)
+            assert (y.shape, y.device.type) == ((2, 3), "cuda")
+        y = functional.statistics_pool(sequences)
+        assert (y.shape, y.device.type) == ((2, 6), "cuda")
+        assert ops.why_no_kernel(sequences, "largest_steps") == "'largest_steps' has no kernel for device 'cuda'"
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -30,7 +30,7 @@ _INTEGERS = {
 }
 #: The dtypes that each kernel takes.
 KERNEL_DTYPES = {name: _FLOATS | _INTEGERS[kernel.integers] for name, kernel in KERNELS.items()}
-KERNEL_DTYPES |= dict.fromkeys(("roi_align", "roi_pool", "sequences", "filter"), _FLOATS)
+KERNEL_DTYPES |= dict.fromkeys(("roi_align", "roi_pool", "sequences", "largest_steps", "filter"), _FLOATS)
 
 HAS_KERNELS = _LIBRARY.exists()
 if HAS_KERNELS:
@@ -432,7 +432,9 @@ def _unpool_adjoint(grad: Tensor, indices: Tensor, rank: int) -> Tensor:
 def max_unpool(x: Tensor, indices: Tensor, output_size: list[int]) -> Tensor:
     """Puts each value at its index of a zero volume; of duplicates the last in row-major order stays."""
     transformed = transforms.active()
-    native = HAS_KERNELS and x.is_cpu and indices.is_cpu and (_why_not_plain(x) is None or sharding.is_distributed(x))
+    taken = x.is_cpu or (x.device.type in gpu.DEVICES and _why_not_taken(x, "max_unpool") is None)
+    native = HAS_KERNELS and taken and indices.device == x.device
+    native = native and (_why_not_plain(x) is None or sharding.is_distributed(x))
     if native and not (transformed and transforms.differentiates(x)):
         if x.requires_grad and torch.is_grad_enabled():
             return cast(Tensor, _Unpool.apply(x, indices, output_size))
@@ -539,7 +541,7 @@ def _register_gpu() -> None:
     """The same operators for tensors of a GPU. Triton is imported when one first runs."""
 
     def launched(name: str) -> Callable[..., Any]:
-        return lambda *arguments: getattr(gpu.launcher(), name)(*arguments)
+        return lambda *arguments: gpu.operator(name)(*arguments)
 
     for name in gpu.OPERATORS:
         torch.library.impl(f"poolkit::{name}", tuple(sorted(gpu.DEVICES)), launched(name))

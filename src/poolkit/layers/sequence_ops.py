@@ -29,8 +29,8 @@ if HAS_KERNELS:
     _largest_backward = torch.ops.poolkit.sequence_largest_backward.default
 
 
-def _runs_kernel(x: Tensor) -> bool:
-    return HAS_KERNELS and ops.why_no_kernel(x, "sequences") is None
+def _runs_kernel(x: Tensor, kernel: str = "sequences") -> bool:
+    return HAS_KERNELS and ops.why_no_kernel(x, kernel) is None
 
 
 def _wants_gradient(x: Tensor) -> bool:
@@ -160,7 +160,7 @@ class _Largest(torch.autograd.Function):
 
 def largest(x: Tensor, k: int, lengths: Tensor, counts: Tensor, by_value: bool) -> Tensor:
     """The `counts` largest of the first `lengths` steps of each row of (N, C, L), and zeros up to k."""
-    if not _runs_kernel(x):
+    if not _runs_kernel(x, "largest_steps"):
         return sequence_reference.largest(x, k, lengths, counts, by_value)
     run = _Largest.apply if _wants_gradient(x) else _largest
     return cast(Tensor, run(x, lengths, counts, k, by_value))

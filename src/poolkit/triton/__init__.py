@@ -8,7 +8,8 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.util
-from types import ModuleType
+from collections.abc import Callable
+from typing import Any
 
 import torch
 
@@ -22,6 +23,7 @@ _INTEGERS = frozenset((torch.bool, torch.uint8, torch.int8, torch.int16, torch.i
 DTYPES: dict[str, frozenset[torch.dtype]] = {
     "max": _FLOATS | _INTEGERS,
     "min": _FLOATS | _INTEGERS,
+    "max_unpool": _FLOATS | _INTEGERS,
     **dict.fromkeys(
         (
             "avg",
@@ -40,20 +42,47 @@ DTYPES: dict[str, frozenset[torch.dtype]] = {
             "range",
             "std",
             "var",
+            "roi_align",
+            "roi_pool",
+            "sequences",
+            "filter",
         ),
         _FLOATS,
     ),
 }
 
-#: The operators of torch.ops.poolkit that the launcher has.
-OPERATORS = (
-    "pool",
-    "pool_winners",
-    "pool_backward",
-    "pool_by_logits",
-    "pool_by_logits_backward",
-    "winner_indices",
-)
+#: The operators of torch.ops.poolkit that GPUs have, and the modules here that launch them.
+OPERATORS = {
+    **dict.fromkeys(
+        (
+            "pool",
+            "pool_winners",
+            "pool_backward",
+            "pool_by_logits",
+            "pool_by_logits_backward",
+            "winner_indices",
+        ),
+        "launch",
+    ),
+    **dict.fromkeys(
+        ("roi_align", "roi_align_backward", "roi_pool", "roi_pool_winners", "roi_pool_backward"), "launch_regions"
+    ),
+    **dict.fromkeys(
+        (
+            "sequence_sum",
+            "sequence_sum_backward",
+            "sequence_extreme",
+            "sequence_extreme_winners",
+            "sequence_extreme_backward",
+            "sequence_statistics",
+            "sequence_statistics_backward",
+        ),
+        "launch_sequences",
+    ),
+    "filter": "launch_filters",
+    "max_unpool": "launch_unpool",
+    "max_unpool_backward": "launch_unpool",
+}
 
 
 @functools.cache
@@ -62,6 +91,7 @@ def is_installed() -> bool:
 
 
 @functools.cache
-def launcher() -> ModuleType:
-    """The module that runs the kernels."""
-    return importlib.import_module("poolkit.triton.launch")
+def operator(name: str) -> Callable[..., Any]:
+    """What runs an operator."""
+    function: Callable[..., Any] = getattr(importlib.import_module(f"poolkit.triton.{OPERATORS[name]}"), name)
+    return function

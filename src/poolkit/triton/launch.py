@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import triton
@@ -14,27 +13,12 @@ import triton.language as tl
 from torch import Tensor
 
 from poolkit.geometry import Axis
-from poolkit.triton import DTYPES, gather
+from poolkit.triton import DTYPES, device, gather
 from poolkit.triton import planes as _planes
 from poolkit.triton import windows as _windows
 from poolkit.triton.methods import REDUCERS, Program, Reducer
 
-#: Cells of four bytes that one program computes: enough for each thread to store 16 bytes at once.
-BLOCK = 512
-#: Cells of a block of whole planes, and the most of one plane among them.
-TILE = 2048
-LONGEST = 1024
-WARPS = 4
-
-_ACCUMULATORS = {
-    torch.float64: tl.float64,
-    torch.float32: tl.float32,
-    torch.float16: tl.float32,
-    torch.bfloat16: tl.float32,
-    torch.int64: tl.int64,
-}
 _TYPES = {tl.float64: torch.float64, tl.float32: torch.float32}
-_LARGEST = 2**31 - 2 * BLOCK  # numbers of cells that 32 bits can count
 
 
 class Plan(NamedTuple):
@@ -112,42 +96,20 @@ def _layout(x: Tensor, plan: Plan, outputs: bool, channels_last: bool) -> Layout
     return Layout(leading, math.prod(leading), 1, False)
 
 
-def _format(channels_last: bool, rank: int) -> torch.memory_format:
-    if not channels_last:
-        return torch.contiguous_format
-    return torch.channels_last if rank == 2 else torch.channels_last_3d
-
-
-def suggests_channels_last(x: Tensor, rank: int) -> bool:
-    """torch's own rule, of batches of maps and volumes."""
-    if rank == 1 or x.dim() != rank + 2 or x.is_contiguous():
-        return False
-    return torch._prims_common.suggest_memory_format(x) in (torch.channels_last, torch.channels_last_3d)
-
-
 def _dense(x: Tensor, plan: Plan, channels_last: bool) -> Tensor:
-    dense = x.contiguous(memory_format=_format(channels_last, plan.rank))
+    dense = x.contiguous(memory_format=device.format_of(channels_last, plan.rank))
     return dense.view(torch.uint8) if dense.dtype == torch.bool else dense
 
 
 def _like(x: Tensor, layout: Layout, plan: Plan, outputs: bool, dtype: torch.dtype) -> Tensor:
     sizes = (plan.outs if outputs else plan.sizes)[3 - plan.rank :]
-    memory_format = _format(layout.channels_last, plan.rank)
+    memory_format = device.format_of(layout.channels_last, plan.rank)
     return torch.empty((*layout.leading, *sizes), dtype=dtype, device=x.device, memory_format=memory_format)
 
 
 def _two(floats: Sequence[float]) -> tuple[float, float]:
     p, q, *_ = (*floats, 0.0, 0.0)
     return p, q
-
-
-def _accumulator(dtype: torch.dtype) -> Any:
-    return _ACCUMULATORS.get(dtype, tl.int32)
-
-
-def _block(result: Tensor, total: int) -> int:
-    """How many cells a program computes: few programs for few cells, and 16 bytes a thread, if not of bytes."""
-    return min(BLOCK * 4 // max(result.itemsize, 2), triton.next_power_of_2(total))
 
 
 def _run(
@@ -168,16 +130,12 @@ def _run(
     first, second, third = (*results, None, None)[:3]
     p, q = _two(floats)
     volume = math.prod(plan.sizes)
-    wide = max(x.numel(), results[0].numel()) > _LARGEST
-    accumulator = _accumulator(x.dtype)
-    with _on(x):
+    wide = max(x.numel(), results[0].numel()) > device.LARGEST
+    accumulator = device.accumulator(x.dtype)
+    with device.on(x):
         if plan.whole and not in_order:
-            cells = min(triton.next_power_of_2(volume), LONGEST)
             neighbours = layout.inner if layout.inner > 1 else layout.outer
-            together = min(triton.next_power_of_2(neighbours), max(TILE // cells, 1))
-            if layout.inner > 1:  # lanes run along the channels: at least a cache line of them
-                together = min(triton.next_power_of_2(neighbours), 64)
-                cells = min(cells, max(TILE // together, 1))
+            together, cells = device.tile_of(neighbours, volume, layout.inner > 1)
             blocks = triton.cdiv(neighbours, together) * (layout.outer if layout.inner > 1 else 1)
             _planes.pool[(blocks,)](
                 x,
@@ -199,11 +157,11 @@ def _run(
                 WIDE=wide,
                 PLANES=together,
                 CELLS=cells,
-                num_warps=WARPS,
+                num_warps=device.WARPS,
             )
             return
         total = results[0].numel()
-        block = _block(results[0], total)
+        block = device.block_of(results[0], total)
         _windows.pool[(triton.cdiv(total, block),)](
             x,
             scores,
@@ -231,14 +189,8 @@ def _run(
             COUNTING=plan.counting,
             WIDE=wide,
             BLOCK=block,
-            num_warps=WARPS,
+            num_warps=device.WARPS,
         )
-
-
-def _on(x: Tensor) -> Any:
-    """Makes x's device the current one: launches go there."""
-    module = getattr(torch, x.device.type)
-    return module.device(x.device) if hasattr(module, "device") and not x.is_cpu else contextlib.nullcontext()
 
 
 def _reducer(method: str, dtype: torch.dtype) -> Reducer:
@@ -251,7 +203,7 @@ def _forward(
     x: Tensor, method: str, packed: Sequence[int], floats: Sequence[float], seed: Tensor | None, with_winners: bool
 ) -> tuple[Tensor, Tensor | None]:
     plan, reducer = plan_of(packed), _reducer(method, x.dtype)
-    channels_last = suggests_channels_last(x, plan.rank)
+    channels_last = device.suggests_channels_last(x, plan.rank)
     layout = _layout(x, plan, False, channels_last)
     y = _like(x, layout, plan, True, x.dtype)
     results = [y.view(torch.uint8) if y.dtype == torch.bool else y]
@@ -286,7 +238,7 @@ def _survey(
     reducer: Reducer, x: Tensor, scores: Tensor | None, plan: Plan, layout: Layout, floats: Sequence[float]
 ) -> list[Tensor]:
     """What a program finds out about each window of an input."""
-    number = _TYPES[_accumulator(x.dtype)]
+    number = _TYPES[device.accumulator(x.dtype)]
     dtypes = {"number": number, "integer": torch.int32, "key": torch.int64 if x.dtype == torch.float64 else torch.int32}
     kept = [_like(x, layout, plan, True, dtypes[what]) for what in reducer.kept]
     kind = reducer.kind(floats, x.dtype)
@@ -312,8 +264,8 @@ def _gather(
         return
     first, second, third = (*kept, None, None, None)[:3]
     p, q = _two(floats)
-    block = _block(results[0], total)
-    with _on(grad):
+    block = device.block_of(results[0], total)
+    with device.on(grad):
         gather.pull[(triton.cdiv(total, block),)](
             grad,
             x,
@@ -336,14 +288,14 @@ def _gather(
             q,
             PULL=pull,
             KIND=kind,
-            ACC=_accumulator(grad.dtype),
+            ACC=device.accumulator(grad.dtype),
             KERNEL=plan.kernel,
             STRIDE=plan.stride,
             DILATION=plan.dilation,
             COUNTING=plan.counting,
-            WIDE=max(total, grad.numel()) > _LARGEST,
+            WIDE=max(total, grad.numel()) > device.LARGEST,
             BLOCK=block,
-            num_warps=WARPS,
+            num_warps=device.WARPS,
         )
 
 
@@ -396,7 +348,7 @@ _OF_LOGITS = 2  # the variant of its gradient
 
 def pool_by_logits(x: Tensor, logits: Tensor, windows: Sequence[int]) -> Tensor:
     plan, reducer = plan_of(windows), _reducer("soft", x.dtype)
-    channels_last = suggests_channels_last(x, plan.rank)
+    channels_last = device.suggests_channels_last(x, plan.rank)
     layout = _layout(x, plan, False, channels_last)
     scores = _operand(logits, x, x.dtype, plan, layout)
     y = _like(x, layout, plan, True, x.dtype)
@@ -422,15 +374,15 @@ def pool_by_logits_backward(
 def winner_indices(winners: Tensor, windows: Sequence[int]) -> Tensor:
     """Winners as positions in their planes."""
     plan = plan_of(windows)
-    channels_last = suggests_channels_last(winners, plan.rank)
+    channels_last = device.suggests_channels_last(winners, plan.rank)
     layout = _layout(winners, plan, True, channels_last)
     if winners.dtype != plan.winner_dtype:
         raise RuntimeError("poolkit: these winners do not belong to these windows")
     indices = _like(winners, layout, plan, True, torch.int64)
     total = indices.numel()
     if total:
-        block = _block(indices, total)
-        with _on(winners):
+        block = device.block_of(indices, total)
+        with device.on(winners):
             _windows.positions[(triton.cdiv(total, block),)](
                 _dense(winners, plan, channels_last),
                 indices,
@@ -443,8 +395,8 @@ def winner_indices(winners: Tensor, windows: Sequence[int]) -> Tensor:
                 KERNEL=plan.kernel,
                 STRIDE=plan.stride,
                 DILATION=plan.dilation,
-                WIDE=total > _LARGEST,
+                WIDE=total > device.LARGEST,
                 BLOCK=block,
-                num_warps=WARPS,
+                num_warps=device.WARPS,
             )
     return indices
