@@ -9,6 +9,7 @@
 #include "kernels.h"
 #include "roi.h"
 #include "scratch.h"
+#include "segments.h"
 #include "sequences.h"
 
 #if defined(POOLKIT_ISAS_X86)
@@ -28,7 +29,8 @@ namespace poolkit {
 #define POOLKIT_FLOAT_TABLES(dtype)                      \
   extern const RoiKernels roi_kernels_##dtype;           \
   extern const SequenceKernels sequence_kernels_##dtype; \
-  extern const FilterKernels filter_kernels_##dtype;
+  extern const FilterKernels filter_kernels_##dtype;     \
+  extern const SegmentKernels segment_kernels_##dtype;
 #define POOLKIT_DECLARE(space, name, available) \
   namespace space {                             \
   POOLKIT_DTYPES(POOLKIT_TABLE)                 \
@@ -47,6 +49,7 @@ struct Isa {
   const RoiKernels* (*roi)(DType);
   const SequenceKernels* (*sequences)(DType);
   const FilterKernels* (*filters)(DType);
+  const SegmentKernels* (*segments)(DType);
 };
 
 // What this build has and this machine runs, lowest first.
@@ -63,6 +66,8 @@ struct Isas {
   case DType::dtype: return &sequence_kernels_##dtype;
 #define POOLKIT_FILTER_CASE(dtype) \
   case DType::dtype: return &filter_kernels_##dtype;
+#define POOLKIT_SEGMENT_CASE(dtype) \
+  case DType::dtype: return &segment_kernels_##dtype;
 #define POOLKIT_LIST(space, name, available)                                           \
   if (available) {                                                                     \
     list[count++] = {name,                                                             \
@@ -93,10 +98,18 @@ struct Isas {
                          POOLKIT_FLOATS(POOLKIT_FILTER_CASE)                           \
                          default: return static_cast<const FilterKernels*>(nullptr);   \
                        }                                                               \
+                     },                                                                \
+                     [](DType dtype) {                                                 \
+                       using namespace space;                                          \
+                       switch (dtype) {                                                \
+                         POOLKIT_FLOATS(POOLKIT_SEGMENT_CASE)                          \
+                         default: return static_cast<const SegmentKernels*>(nullptr);  \
+                       }                                                               \
                      }};                                                               \
   }
     POOLKIT_ISAS(POOLKIT_LIST)
 #undef POOLKIT_LIST
+#undef POOLKIT_SEGMENT_CASE
 #undef POOLKIT_FILTER_CASE
 #undef POOLKIT_SEQUENCE_CASE
 #undef POOLKIT_ROI_CASE
@@ -213,6 +226,7 @@ bool is_empty(const Problem& p) {
 const RoiKernels* roi_kernels(DType dtype) { return active().roi(dtype); }
 const SequenceKernels* sequence_kernels(DType dtype) { return active().sequences(dtype); }
 const FilterKernels* filter_kernels(DType dtype) { return active().filters(dtype); }
+const SegmentKernels* segment_kernels(DType dtype) { return active().segments(dtype); }
 
 int find_method(const char* name) {
   for (int i = 0; i < method_count(); ++i) {

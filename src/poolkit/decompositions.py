@@ -14,7 +14,9 @@ import torch
 from torch import Tensor
 
 from poolkit import aten, geometry, ops, reference
-from poolkit.layers import blur, detail, powers, precise, sequence_reference
+from poolkit.layers import blur, detail, packed, powers, precise, segment_reference, sequence_reference
+from poolkit.layers.base import wide
+from poolkit.layers.packed import Segments
 from poolkit.layers.steps import Sequences
 from poolkit.methods import Step
 
@@ -97,6 +99,27 @@ def _sequence_largest_places(
     return y, torch.zeros_like(y, dtype=torch.int32)  # read by gradients alone
 
 
+def _segments(offsets: Tensor, order: Tensor | None, rows: int) -> Segments:
+    return Segments(offsets, order, packed.owners(offsets, order, rows))
+
+
+def _segment_sum(x: Tensor, offsets: Tensor, order: Tensor | None) -> Tensor:
+    return segment_reference.total(_segments(offsets, order, x.shape[0]), wide(x))
+
+
+def _segment_spread(y: Tensor, offsets: Tensor, order: Tensor | None, rows: int) -> Tensor:
+    return segment_reference.spread(_segments(offsets, order, rows), y)
+
+
+def _segment_extreme(x: Tensor, offsets: Tensor, order: Tensor | None, largest: bool) -> Tensor:
+    return segment_reference.extreme(_segments(offsets, order, x.shape[0]), wide(x), largest).to(x.dtype)
+
+
+def _segment_extreme_winners(x: Tensor, offsets: Tensor, order: Tensor | None, largest: bool) -> tuple[Tensor, Tensor]:
+    y = _segment_extreme(x, offsets, order, largest)
+    return y, torch.zeros_like(y, dtype=torch.int32)  # read by gradients alone
+
+
 def decompositions() -> dict[Any, Callable[..., Any]]:
     """A table for :meth:`torch.export.ExportedProgram.run_decompositions`: by operator, the same in torch's own.
 
@@ -119,6 +142,11 @@ def decompositions() -> dict[Any, Callable[..., Any]]:
         known.learnt_power_pool.default: _learnt_power_pool,
         known.detail_preserving_pool.default: _detail_preserving_pool,
         known.prroi_pool.default: precise._formula,
+        known.segment_sum.default: _segment_sum,
+        known.segment_spread.default: _segment_spread,
+        known.segment_extreme.default: _segment_extreme,
+        known.segment_extreme_winners.default: _segment_extreme_winners,
+        known.segment_order.default: packed.sort,
         known.sequence_sum.default: _sequence_sum,
         known.sequence_extreme.default: _sequence_extreme,
         known.sequence_extreme_winners.default: _sequence_extreme_winners,
