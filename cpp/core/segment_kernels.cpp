@@ -18,6 +18,7 @@ using A = Storage<T>::Accumulator;
 using One = Single<A>;
 
 constexpr int64_t kTogether = 8;  // rows
+constexpr int64_t kAhead = 16;    // rows, asked for before their turn where they may stand anywhere
 constexpr int64_t kLanes = 512;   // channels whose partial results are kept at a time
 
 // Calls f with a family of lanes and the first of them; no lane is done twice.
@@ -79,6 +80,8 @@ POOLKIT_INLINE void reduce(const SegmentCall& call, const T* x, const Take& take
       const T* row[kTogether];
       for (int64_t t = 0; t < rows; ++t) {
         row[t] = x + (call.order == nullptr ? i + t : call.order[i + t]) * call.pitch + begin;
+        if (call.order == nullptr || i + t + kAhead >= call.known) continue;
+        __builtin_prefetch(x + call.order[i + t + kAhead] * call.pitch + begin);
       }
       const bool start = i % kChunk == 0;
       const ScratchRow<A> part = i < kChunk ? whole : chunk;

@@ -54,7 +54,8 @@ void for_blocks(const Segments& s, Parallel parallel, F f) {
 }
 
 SegmentCall call_of(const Segments& s, int64_t pitch, const Block& block) {
-  return {s.channels, pitch, s.order == nullptr ? nullptr : s.order + block.place, block.rows};
+  const int64_t known = s.offsets[s.count] - block.place;
+  return {s.channels, pitch, s.order == nullptr ? nullptr : s.order + block.place, block.rows, known};
 }
 
 // Where the rows of a block are found: with an order anywhere.

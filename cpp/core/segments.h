@@ -11,6 +11,7 @@ struct SegmentCall {
   int64_t pitch;         // elements from one row to the next
   const int64_t* order;  // the numbers of its rows; null where they are 0, 1, ...
   int64_t rows;
+  int64_t known;  // the numbers of the order that may be read, those of later blocks included
 };
 
 // The kernels of one instruction set for one storage type. Sums are in the accumulator type.

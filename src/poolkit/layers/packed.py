@@ -44,7 +44,8 @@ class Segments(NamedTuple):
 
     def divisor(self, like: Tensor, less: int = 0) -> Tensor:
         """How many rows a segment has, less so many, (segments, 1) in that type; 1 for those with fewer."""
-        return (self.counts() - less).clamp(min=1).to(like.dtype)[:, None]
+        counts = self.counts() - less if less else self.counts()
+        return counts.clamp(min=1).to(like.dtype)[:, None]
 
     def end(self, x: Tensor, first: bool) -> Tensor:
         """The first or last row of each segment, (segments, C); 0 of none."""
@@ -120,7 +121,7 @@ def read_segments(
         fits = (counts >= 0).all() & (counts.sum() == total)
         rule = f"{name}(): lengths must be 0 or more and sum up to the {{}} rows of the input"
         _require(fits, rule, total, counts)
-        bounds = torch.nn.functional.pad(counts.cumsum(0), (1, 0))
+        bounds = torch.constant_pad_nd(counts.cumsum(0), (1, 0))
     else:
         assert offsets is not None
         bounds = _row_of_integers(name, "offsets", offsets, device)
@@ -158,4 +159,4 @@ def _counting_sort(index: Tensor, number: int) -> tuple[Tensor, Tensor]:
 def sort(index: Tensor, number: int) -> tuple[Tensor, Tensor]:
     """The offsets of so many segments, and the order of the rows, whose segments an index names."""
     counts = index.new_zeros(number).scatter_add(0, index, torch.ones_like(index))
-    return torch.nn.functional.pad(counts.cumsum(0), (1, 0)), index.argsort(stable=True)
+    return torch.constant_pad_nd(counts.cumsum(0), (1, 0)), index.argsort(stable=True)
