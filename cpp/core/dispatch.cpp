@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "filter.h"
+#include "fractional.h"
 #include "kernels.h"
 #include "roi.h"
 #include "scratch.h"
@@ -30,7 +31,8 @@ namespace poolkit {
   extern const RoiKernels roi_kernels_##dtype;           \
   extern const SequenceKernels sequence_kernels_##dtype; \
   extern const FilterKernels filter_kernels_##dtype;     \
-  extern const SegmentKernels segment_kernels_##dtype;
+  extern const SegmentKernels segment_kernels_##dtype;   \
+  extern const FractionalKernels fractional_kernels_##dtype;
 #define POOLKIT_DECLARE(space, name, available) \
   namespace space {                             \
   POOLKIT_DTYPES(POOLKIT_TABLE)                 \
@@ -50,6 +52,7 @@ struct Isa {
   const SequenceKernels* (*sequences)(DType);
   const FilterKernels* (*filters)(DType);
   const SegmentKernels* (*segments)(DType);
+  const FractionalKernels* (*fractionals)(DType);
 };
 
 // What this build has and this machine runs, lowest first.
@@ -68,47 +71,57 @@ struct Isas {
   case DType::dtype: return &filter_kernels_##dtype;
 #define POOLKIT_SEGMENT_CASE(dtype) \
   case DType::dtype: return &segment_kernels_##dtype;
-#define POOLKIT_LIST(space, name, available)                                           \
-  if (available) {                                                                     \
-    list[count++] = {name,                                                             \
-                     [](DType dtype) {                                                 \
-                       using namespace space;                                          \
-                       switch (dtype) {                                                \
-                         POOLKIT_DTYPES(POOLKIT_CASE)                                  \
-                         default: return &kernels_u8;                                  \
-                       }                                                               \
-                     },                                                                \
-                     [](DType dtype) {                                                 \
-                       using namespace space;                                          \
-                       switch (dtype) {                                                \
-                         POOLKIT_FLOATS(POOLKIT_ROI_CASE)                              \
-                         default: return static_cast<const RoiKernels*>(nullptr);      \
-                       }                                                               \
-                     },                                                                \
-                     [](DType dtype) {                                                 \
-                       using namespace space;                                          \
-                       switch (dtype) {                                                \
-                         POOLKIT_FLOATS(POOLKIT_SEQUENCE_CASE)                         \
-                         default: return static_cast<const SequenceKernels*>(nullptr); \
-                       }                                                               \
-                     },                                                                \
-                     [](DType dtype) {                                                 \
-                       using namespace space;                                          \
-                       switch (dtype) {                                                \
-                         POOLKIT_FLOATS(POOLKIT_FILTER_CASE)                           \
-                         default: return static_cast<const FilterKernels*>(nullptr);   \
-                       }                                                               \
-                     },                                                                \
-                     [](DType dtype) {                                                 \
-                       using namespace space;                                          \
-                       switch (dtype) {                                                \
-                         POOLKIT_FLOATS(POOLKIT_SEGMENT_CASE)                          \
-                         default: return static_cast<const SegmentKernels*>(nullptr);  \
-                       }                                                               \
-                     }};                                                               \
+#define POOLKIT_FRACTIONAL_CASE(dtype) \
+  case DType::dtype: return &fractional_kernels_##dtype;
+#define POOLKIT_LIST(space, name, available)                                             \
+  if (available) {                                                                       \
+    list[count++] = {name,                                                               \
+                     [](DType dtype) {                                                   \
+                       using namespace space;                                            \
+                       switch (dtype) {                                                  \
+                         POOLKIT_DTYPES(POOLKIT_CASE)                                    \
+                         default: return &kernels_u8;                                    \
+                       }                                                                 \
+                     },                                                                  \
+                     [](DType dtype) {                                                   \
+                       using namespace space;                                            \
+                       switch (dtype) {                                                  \
+                         POOLKIT_FLOATS(POOLKIT_ROI_CASE)                                \
+                         default: return static_cast<const RoiKernels*>(nullptr);        \
+                       }                                                                 \
+                     },                                                                  \
+                     [](DType dtype) {                                                   \
+                       using namespace space;                                            \
+                       switch (dtype) {                                                  \
+                         POOLKIT_FLOATS(POOLKIT_SEQUENCE_CASE)                           \
+                         default: return static_cast<const SequenceKernels*>(nullptr);   \
+                       }                                                                 \
+                     },                                                                  \
+                     [](DType dtype) {                                                   \
+                       using namespace space;                                            \
+                       switch (dtype) {                                                  \
+                         POOLKIT_FLOATS(POOLKIT_FILTER_CASE)                             \
+                         default: return static_cast<const FilterKernels*>(nullptr);     \
+                       }                                                                 \
+                     },                                                                  \
+                     [](DType dtype) {                                                   \
+                       using namespace space;                                            \
+                       switch (dtype) {                                                  \
+                         POOLKIT_FLOATS(POOLKIT_SEGMENT_CASE)                            \
+                         default: return static_cast<const SegmentKernels*>(nullptr);    \
+                       }                                                                 \
+                     },                                                                  \
+                     [](DType dtype) {                                                   \
+                       using namespace space;                                            \
+                       switch (dtype) {                                                  \
+                         POOLKIT_FLOATS(POOLKIT_FRACTIONAL_CASE)                         \
+                         default: return static_cast<const FractionalKernels*>(nullptr); \
+                       }                                                                 \
+                     }};                                                                 \
   }
     POOLKIT_ISAS(POOLKIT_LIST)
 #undef POOLKIT_LIST
+#undef POOLKIT_FRACTIONAL_CASE
 #undef POOLKIT_SEGMENT_CASE
 #undef POOLKIT_FILTER_CASE
 #undef POOLKIT_SEQUENCE_CASE
@@ -227,6 +240,7 @@ const RoiKernels* roi_kernels(DType dtype) { return active().roi(dtype); }
 const SequenceKernels* sequence_kernels(DType dtype) { return active().sequences(dtype); }
 const FilterKernels* filter_kernels(DType dtype) { return active().filters(dtype); }
 const SegmentKernels* segment_kernels(DType dtype) { return active().segments(dtype); }
+const FractionalKernels* fractional_kernels(DType dtype) { return active().fractionals(dtype); }
 
 int find_method(const char* name) {
   for (int i = 0; i < method_count(); ++i) {

@@ -36,5 +36,6 @@ void sweep_regions(int random_shapes);
 void sweep_segments(int random_shapes);
 void sweep_sequences(int random_shapes);
 void sweep_filters(int random_shapes);
+void sweep_fractional(int random_shapes);
 
 }  // namespace poolkit::test

@@ -14,8 +14,18 @@ import torch
 from torch import Tensor
 
 from poolkit import aten, geometry, ops, reference
-from poolkit.layers import blur, detail, packed, powers, precise, segment_reference, sequence_reference
+from poolkit.layers import (
+    blur,
+    detail,
+    fractional_reference,
+    packed,
+    powers,
+    precise,
+    segment_reference,
+    sequence_reference,
+)
 from poolkit.layers.base import wide
+from poolkit.layers.fractional_reference import Regions
 from poolkit.layers.packed import Segments
 from poolkit.layers.steps import Sequences
 from poolkit.methods import Step
@@ -69,6 +79,18 @@ def _detail_preserving_pool(
     norm: str,
 ) -> Tensor:
     return detail._gathered(x, alpha, lam, guide, geometry.unpack(packed), detail._Settings(symmetric, eps, norm))
+
+
+def _fractional_max_winners(
+    x: Tensor, first: Tensor, last: Tensor, output_size: list[int], longest: list[int]
+) -> tuple[Tensor, Tensor]:
+    """Here winners are indices already."""
+    bounds = (first.split(output_size, -1), last.split(output_size, -1))
+    return fractional_reference.pool(x, [Regions(*axis) for axis in zip(*bounds, longest, strict=True)])
+
+
+def _fractional_max(x: Tensor, first: Tensor, last: Tensor, output_size: list[int], longest: list[int]) -> Tensor:
+    return _fractional_max_winners(x, first, last, output_size, longest)[0]
 
 
 def _sequence_sum(x: Tensor, valid: Tensor | None) -> Tensor:
@@ -142,6 +164,8 @@ def decompositions() -> dict[Any, Callable[..., Any]]:
         known.learnt_power_pool.default: _learnt_power_pool,
         known.detail_preserving_pool.default: _detail_preserving_pool,
         known.prroi_pool.default: precise._formula,
+        known.fractional_max.default: _fractional_max,
+        known.fractional_max_winners.default: _fractional_max_winners,
         known.segment_sum.default: _segment_sum,
         known.segment_spread.default: _segment_spread,
         known.segment_extreme.default: _segment_extreme,
