@@ -14,9 +14,10 @@ import torch
 from hypothesis import given
 from torch.nn import functional as F
 
-from poolkit import functional, nn
+from poolkit import functional, nn, ops
 from poolkit.errors import ArgumentError
 from poolkit.functional import fractional_max_pool1d, fractional_max_pool2d, fractional_max_pool3d
+from poolkit.layers import fractional_ops
 
 TORCH = {2: F.fractional_max_pool2d, 3: F.fractional_max_pool3d}
 
@@ -195,6 +196,63 @@ def test_training_compiles_whole() -> None:
         y, indices = torch.compile(module, fullgraph=True, backend="aot_eager")(x)
         assert torch.equal(x.flatten(2).gather(2, indices.flatten(2)), y.flatten(2))
         torch.compiler.reset()
+
+
+@pytest.mark.skipif(not ops.HAS_KERNELS, reason="the compiled kernels are not installed")
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_kernels_and_formulas_agree(rank: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    size = (7, 12, 35)[-rank:]
+    x = torch.randint(-9, 9, (2, 3, *size)).double()
+    x[x == 8] = math.nan
+    pool = getattr(functional, f"fractional_max_pool{rank}d")
+    modes: list[dict[str, Any]] = [
+        {"kernel_size": 3},
+        {"kernel_size": None, "granularity": "sample"},
+        {"kernel_size": None, "sequence": "random", "overlapping": False},
+        {"kernel_size": None, "granularity": "batch", "output_size": 1},
+    ]
+    for mode, dtype in itertools.product(modes, (torch.float64, torch.bfloat16)):
+        given = {"output_size": tuple(n // 2 for n in size), **mode}
+        results = []
+        for formula in (False, True):
+            with monkeypatch.context() as patch:
+                if formula:
+                    patch.setattr(fractional_ops, "_runs_kernel", lambda x: False)
+                leaf = x.to(dtype).requires_grad_()
+                generators = [torch.Generator().manual_seed(3) for _ in range(2)]
+                y, indices = pool(leaf, **given, return_indices=True, generator=generators[0])
+                (grad,) = torch.autograd.grad(y.nansum(), leaf)
+                with torch.no_grad():
+                    alone = pool(leaf, **given, generator=generators[1])
+                results.append((y.detach(), indices, grad, alone))
+        for actual, expected in zip(*results, strict=True):
+            torch.testing.assert_close(actual, expected, equal_nan=True)
+
+
+@pytest.mark.skipif(not ops.HAS_KERNELS, reason="the compiled kernels are not installed")
+def test_operators_refuse_what_does_not_fit() -> None:
+    kernels, x = torch.ops.poolkit, torch.zeros(2, 3, 6)
+    first = torch.tensor([0, 4]).expand(2, 3, 2)
+    y, winners = kernels.fractional_max_winners(x, first, first + 1, [2], [2])
+    refused: list[tuple[Any, str]] = [
+        (lambda: kernels.fractional_max(x[0], first, first, [2], [1]), r"\(N, C, \*spatial\)"),
+        (lambda: kernels.fractional_max(x, first, first, [2], []), "a length for each axis"),
+        (lambda: kernels.fractional_max(x.long(), first, first, [2], [1]), "floating point"),
+        (lambda: kernels.fractional_max(x, first.int(), first, [2], [1]), "int64"),
+        (lambda: kernels.fractional_max(x, first[:, :2], first, [2], [1]), "first and last must be"),
+        (lambda: kernels.fractional_max(x, first, first, [3], [1]), "first and last must be"),
+        (lambda: kernels.fractional_max(x, first, first + 1, [2], [1]), "no longer than said"),
+        (lambda: kernels.fractional_max(x, first, first + 2, [2], [3]), "lie in the plane"),
+        (lambda: kernels.fractional_max(x, first - 1, first, [2], [2]), "lie in the plane"),
+        (lambda: kernels.fractional_max(x, first, first - 1, [2], [2]), "lie in the plane"),
+        (lambda: kernels.fractional_max(x, first, first, [2], [7]), "regions from one cell to all"),
+        (lambda: kernels.fractional_max_backward(y, winners[:1], [6]), "winners must be"),
+        (lambda: kernels.fractional_max_backward(y, winners, [600]), "winners must be"),
+        (lambda: kernels.fractional_max_backward(y[0], winners[0], [6]), r"\(N, C, \*spatial\)"),
+    ]
+    for call, words in refused:
+        with pytest.raises(RuntimeError, match=words):
+            call()
 
 
 def test_long_axes() -> None:

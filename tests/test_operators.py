@@ -74,6 +74,7 @@ def run_layers() -> None:
     y, indices = functional.max_pool2d(x, 2, return_indices=True)
     functional.max_unpool2d(y.requires_grad_(), indices, 2).sum().backward()
     functional.roi_pool(x, [torch.tensor([[0.0, 0, 3, 3]])] * 2, 2)
+    functional.segment_pool(x[0, 0].clone().requires_grad_(), "max", index=[2, 0, 2, 3, 0, 2]).sum().backward()
 
 
 @pytest.fixture(scope="module")

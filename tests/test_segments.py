@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from numpy.typing import NDArray
 from problems import FLOATS, ROUNDING, assert_near, values
 
-from poolkit import functional, nn
+from poolkit import functional, nn, ops
 from poolkit.errors import ArgumentError
+from poolkit.layers import segment_ops
 from poolkit.layers.segments import REDUCTIONS
 
 Array = NDArray[np.float64]
@@ -230,9 +231,11 @@ def test_long_sums_keep_their_digits() -> None:
         torch.testing.assert_close(pool(x, "sum", **said), torch.tensor([[20_000.0]]), rtol=5e-6, atol=0)
 
 
-@pytest.mark.parametrize("reduction", ["sum", "softmax"])
+@pytest.mark.parametrize("reduction", ["sum", "softmax", "max"])
 def test_the_number_of_threads_changes_nothing(reduction: str) -> None:
+    """One segment has most rows."""
     x, index = torch.tensor(values("normal", (5000, 40), 0)).float(), torch.arange(5000) ** 2 % 7
+    index[1000:4500] = 3
     results = []
     for threads in (2, 1, 2):
         torch.set_num_threads(threads)
@@ -260,6 +263,45 @@ def test_constants_stay_constant(reduction: str) -> None:
         reduction, (3 + math.log(4), 3 + math.log(5)) if reduction == "logsumexp" else (3.0, 3.0)
     )
     torch.testing.assert_close(y, torch.tensor([[four] * 2, [five] * 2]))
+
+
+@pytest.mark.skipif(not ops.HAS_KERNELS, reason="the compiled kernels are not installed")
+@pytest.mark.parametrize("reduction", [name for name in REDUCTIONS if name != "median"])
+def test_kernels_and_formulas_agree(reduction: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In strided rows, too."""
+    x = torch.tensor(values("ties", (3000, 5), 0))[:, ::2].requires_grad_()
+    index = torch.arange(3000) ** 2 % 11
+    index[:2500] = 4
+    results = []
+    for formula in (False, True):
+        if formula:
+            monkeypatch.setattr(segment_ops, "run_kernels", lambda x, weights: False)
+        y = pool(x, **arguments_of(reduction, torch.linspace(0, 1, 3000)), index=index, num_segments=13)
+        (grad,) = torch.autograd.grad(y.square().sum(), x)
+        results.append((y.detach(), grad))
+    for actual, expected in zip(*results, strict=True):
+        torch.testing.assert_close(actual, expected)
+
+
+@pytest.mark.skipif(not ops.HAS_KERNELS, reason="the compiled kernels are not installed")
+def test_malformed_calls_of_the_operators_are_refused() -> None:
+    kernels, x, offsets = torch.ops.poolkit, torch.ones(3, 2), torch.tensor([0, 1, 3])
+    for wrong in ([0, 2], [1, 3], [0, 3, 1, 3], []):
+        with pytest.raises(RuntimeError, match="poolkit: offsets must"):
+            kernels.segment_sum(x, torch.tensor(wrong, dtype=torch.int64), None)
+    for order in ([0, 1], [0, 1, 3], [0, -1, 2]):
+        with pytest.raises(RuntimeError, match="poolkit: order must have each of the 3 rows once"):
+            kernels.segment_extreme(x, offsets, torch.tensor(order), True)
+    with pytest.raises(RuntimeError, match="int64 CPU tensor"):
+        kernels.segment_sum(x, offsets.int(), None)
+    with pytest.raises(RuntimeError, match="a row for each of the 2 segments, but there are 3"):
+        kernels.segment_spread(x, offsets, None, 3)
+    with pytest.raises(RuntimeError, match="winners must be an int32 CPU tensor"):
+        kernels.segment_extreme_backward(x[:2], torch.zeros(2, 2), offsets, None, 3)
+    with pytest.raises(RuntimeError, match="at least one channel"):
+        kernels.segment_sum(x[:, :0], offsets, None)
+    with pytest.raises(RuntimeError, match="index must be from 0 to 1"):
+        kernels.segment_order(torch.tensor([0, 2]), 2)
 
 
 # ----------------------------------------------------------------------------------- beside torch, compiler, refusals
@@ -298,7 +340,7 @@ def test_compiles_exports_and_maps(reduction: str, how: str) -> None:
     program = torch.export.export(module, (x,), said)
     assert torch.equal(program.module()(x, **said), expected)
     mapped = torch.func.vmap(lambda x: module(x, **said))(torch.stack([x, -x]))
-    assert torch.equal(mapped, torch.stack([expected, module(-x, **said)]))
+    torch.testing.assert_close(mapped, torch.stack([expected, module(-x, **said)]))  # which no kernel made
     meta = {key: value.to("meta") if isinstance(value, torch.Tensor) else value for key, value in said.items()}
     assert module(x.to("meta"), **meta).shape == expected.shape
     with pytest.raises(RuntimeError, match="must"):

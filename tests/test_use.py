@@ -194,7 +194,7 @@ def test_what_is_left_to_torch(reason: str, make: Callable[..., Any]) -> None:
         ("signs", lambda x: F.lp_pool2d(x, 3.0, 2)),
         ("ceil mode", lambda x: F.lp_pool2d(x, 2.0, 5, ceil_mode=True)),
         ("smaller", lambda x: F.avg_pool3d(x.unsqueeze(1), (3, 2, 2), padding=(1, 0, 0))),
-        ("no kernel", lambda x: F.fractional_max_pool2d(x, 2, output_size=3)),
+        ("windows start", lambda x: F.fractional_max_pool2d(x, 2, output_size=3)),
         ("repeat", lambda x: F.max_unpool2d(x, torch.arange(36).expand(1, 2, 36).view(x.shape), 1)),
         ("both", lambda x: F.max_pool2d(x, 2, padding="same")),
         ("refuses", lambda x: F.max_pool2d(x, 2, padding=2)),

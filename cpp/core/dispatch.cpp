@@ -6,9 +6,11 @@
 #include <cstring>
 
 #include "filter.h"
+#include "fractional.h"
 #include "kernels.h"
 #include "roi.h"
 #include "scratch.h"
+#include "segments.h"
 #include "sequences.h"
 
 #if defined(POOLKIT_X86_LEVEL)
@@ -34,7 +36,9 @@ namespace poolkit {
 #define POOLKIT_FLOAT_TABLES(dtype)                      \
   extern const RoiKernels roi_kernels_##dtype;           \
   extern const SequenceKernels sequence_kernels_##dtype; \
-  extern const FilterKernels filter_kernels_##dtype;
+  extern const FilterKernels filter_kernels_##dtype;     \
+  extern const SegmentKernels segment_kernels_##dtype;   \
+  extern const FractionalKernels fractional_kernels_##dtype;
 #define POOLKIT_DECLARE(space, name, available) \
   namespace space {                             \
   POOLKIT_DTYPES(POOLKIT_TABLE)                 \
@@ -53,6 +57,8 @@ struct Isa {
   const RoiKernels* (*roi)(DType);
   const SequenceKernels* (*sequences)(DType);
   const FilterKernels* (*filters)(DType);
+  const SegmentKernels* (*segments)(DType);
+  const FractionalKernels* (*fractionals)(DType);
 };
 
 // What this build has and this machine runs, lowest first.
@@ -69,40 +75,60 @@ struct Isas {
   case DType::dtype: return &sequence_kernels_##dtype;
 #define POOLKIT_FILTER_CASE(dtype) \
   case DType::dtype: return &filter_kernels_##dtype;
-#define POOLKIT_LIST(space, name, available)                                           \
-  if (available) {                                                                     \
-    list[count++] = {name,                                                             \
-                     [](DType dtype) {                                                 \
-                       using namespace space;                                          \
-                       switch (dtype) {                                                \
-                         POOLKIT_DTYPES(POOLKIT_CASE)                                  \
-                         default: return &kernels_u8;                                  \
-                       }                                                               \
-                     },                                                                \
-                     [](DType dtype) {                                                 \
-                       using namespace space;                                          \
-                       switch (dtype) {                                                \
-                         POOLKIT_FLOATS(POOLKIT_ROI_CASE)                              \
-                         default: return static_cast<const RoiKernels*>(nullptr);      \
-                       }                                                               \
-                     },                                                                \
-                     [](DType dtype) {                                                 \
-                       using namespace space;                                          \
-                       switch (dtype) {                                                \
-                         POOLKIT_FLOATS(POOLKIT_SEQUENCE_CASE)                         \
-                         default: return static_cast<const SequenceKernels*>(nullptr); \
-                       }                                                               \
-                     },                                                                \
-                     [](DType dtype) {                                                 \
-                       using namespace space;                                          \
-                       switch (dtype) {                                                \
-                         POOLKIT_FLOATS(POOLKIT_FILTER_CASE)                           \
-                         default: return static_cast<const FilterKernels*>(nullptr);   \
-                       }                                                               \
-                     }};                                                               \
+#define POOLKIT_SEGMENT_CASE(dtype) \
+  case DType::dtype: return &segment_kernels_##dtype;
+#define POOLKIT_FRACTIONAL_CASE(dtype) \
+  case DType::dtype: return &fractional_kernels_##dtype;
+#define POOLKIT_LIST(space, name, available)                                             \
+  if (available) {                                                                       \
+    list[count++] = {name,                                                               \
+                     [](DType dtype) {                                                   \
+                       using namespace space;                                            \
+                       switch (dtype) {                                                  \
+                         POOLKIT_DTYPES(POOLKIT_CASE)                                    \
+                         default: return &kernels_u8;                                    \
+                       }                                                                 \
+                     },                                                                  \
+                     [](DType dtype) {                                                   \
+                       using namespace space;                                            \
+                       switch (dtype) {                                                  \
+                         POOLKIT_FLOATS(POOLKIT_ROI_CASE)                                \
+                         default: return static_cast<const RoiKernels*>(nullptr);        \
+                       }                                                                 \
+                     },                                                                  \
+                     [](DType dtype) {                                                   \
+                       using namespace space;                                            \
+                       switch (dtype) {                                                  \
+                         POOLKIT_FLOATS(POOLKIT_SEQUENCE_CASE)                           \
+                         default: return static_cast<const SequenceKernels*>(nullptr);   \
+                       }                                                                 \
+                     },                                                                  \
+                     [](DType dtype) {                                                   \
+                       using namespace space;                                            \
+                       switch (dtype) {                                                  \
+                         POOLKIT_FLOATS(POOLKIT_FILTER_CASE)                             \
+                         default: return static_cast<const FilterKernels*>(nullptr);     \
+                       }                                                                 \
+                     },                                                                  \
+                     [](DType dtype) {                                                   \
+                       using namespace space;                                            \
+                       switch (dtype) {                                                  \
+                         POOLKIT_FLOATS(POOLKIT_SEGMENT_CASE)                            \
+                         default: return static_cast<const SegmentKernels*>(nullptr);    \
+                       }                                                                 \
+                     },                                                                  \
+                     [](DType dtype) {                                                   \
+                       using namespace space;                                            \
+                       switch (dtype) {                                                  \
+                         POOLKIT_FLOATS(POOLKIT_FRACTIONAL_CASE)                         \
+                         default: return static_cast<const FractionalKernels*>(nullptr); \
+                       }                                                                 \
+                     }};                                                                 \
   }
     POOLKIT_ISAS(POOLKIT_LIST)
 #undef POOLKIT_LIST
+#undef POOLKIT_FRACTIONAL_CASE
+#undef POOLKIT_SEGMENT_CASE
 #undef POOLKIT_FILTER_CASE
 #undef POOLKIT_SEQUENCE_CASE
 #undef POOLKIT_ROI_CASE
@@ -219,6 +245,8 @@ bool is_empty(const Problem& p) {
 const RoiKernels* roi_kernels(DType dtype) { return active().roi(dtype); }
 const SequenceKernels* sequence_kernels(DType dtype) { return active().sequences(dtype); }
 const FilterKernels* filter_kernels(DType dtype) { return active().filters(dtype); }
+const SegmentKernels* segment_kernels(DType dtype) { return active().segments(dtype); }
+const FractionalKernels* fractional_kernels(DType dtype) { return active().fractionals(dtype); }
 
 int find_method(const char* name) {
   for (int i = 0; i < method_count(); ++i) {

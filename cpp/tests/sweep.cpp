@@ -71,9 +71,11 @@ int run(int random_count) {
   check_names();
   sweep_unpools(random_count);
   sweep_regions(random_count);
+  sweep_segments(random_count / 4);
   sweep_sequences(random_count / 4);
   sweep_pools(random_count);
   sweep_filters(random_count);
+  sweep_fractional(random_count / 2);
   std::printf("%d passed, %d failed\n", passed, failed);
   return failed ? 1 : 0;
 }

@@ -33,7 +33,9 @@ extern const Parallel kPieces;  // in as many pieces as allowed, the last one fi
 void sweep_pools(int random_geometries);
 void sweep_unpools(int random_shapes);
 void sweep_regions(int random_shapes);
+void sweep_segments(int random_shapes);
 void sweep_sequences(int random_shapes);
 void sweep_filters(int random_shapes);
+void sweep_fractional(int random_shapes);
 
 }  // namespace poolkit::test

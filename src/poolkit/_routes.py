@@ -245,7 +245,7 @@ def _fractional(name: str) -> Route:
         name=name,
         method="max",
         parameters=("input", "kernel_size", "output_size", "output_ratio", "return_indices", "_random_samples"),
-        never="poolkit has no kernel for it",
+        never="poolkit finds where windows start from whole numbers, torch from rounded products",
         serve=getattr(functional, name.removesuffix("_with_indices")),
     )
 

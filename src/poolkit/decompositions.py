@@ -14,7 +14,19 @@ import torch
 from torch import Tensor
 
 from poolkit import aten, geometry, ops, reference
-from poolkit.layers import blur, detail, powers, precise, sequence_reference
+from poolkit.layers import (
+    blur,
+    detail,
+    fractional_reference,
+    packed,
+    powers,
+    precise,
+    segment_reference,
+    sequence_reference,
+)
+from poolkit.layers.base import wide
+from poolkit.layers.fractional_reference import Regions
+from poolkit.layers.packed import Segments
 from poolkit.layers.steps import Sequences
 from poolkit.methods import Step
 
@@ -69,6 +81,18 @@ def _detail_preserving_pool(
     return detail._gathered(x, alpha, lam, guide, geometry.unpack(packed), detail._Settings(symmetric, eps, norm))
 
 
+def _fractional_max_winners(
+    x: Tensor, first: Tensor, last: Tensor, output_size: list[int], longest: list[int]
+) -> tuple[Tensor, Tensor]:
+    """Here winners are indices already."""
+    bounds = (first.split(output_size, -1), last.split(output_size, -1))
+    return fractional_reference.pool(x, [Regions(*axis) for axis in zip(*bounds, longest, strict=True)])
+
+
+def _fractional_max(x: Tensor, first: Tensor, last: Tensor, output_size: list[int], longest: list[int]) -> Tensor:
+    return _fractional_max_winners(x, first, last, output_size, longest)[0]
+
+
 def _sequence_sum(x: Tensor, valid: Tensor | None) -> Tensor:
     return sequence_reference.total(Sequences(x, valid, True))
 
@@ -97,6 +121,27 @@ def _sequence_largest_places(
     return y, torch.zeros_like(y, dtype=torch.int32)  # read by gradients alone
 
 
+def _segments(offsets: Tensor, order: Tensor | None, rows: int) -> Segments:
+    return Segments(offsets, order, packed.owners(offsets, order, rows))
+
+
+def _segment_sum(x: Tensor, offsets: Tensor, order: Tensor | None) -> Tensor:
+    return segment_reference.total(_segments(offsets, order, x.shape[0]), wide(x))
+
+
+def _segment_spread(y: Tensor, offsets: Tensor, order: Tensor | None, rows: int) -> Tensor:
+    return segment_reference.spread(_segments(offsets, order, rows), y)
+
+
+def _segment_extreme(x: Tensor, offsets: Tensor, order: Tensor | None, largest: bool) -> Tensor:
+    return segment_reference.extreme(_segments(offsets, order, x.shape[0]), wide(x), largest).to(x.dtype)
+
+
+def _segment_extreme_winners(x: Tensor, offsets: Tensor, order: Tensor | None, largest: bool) -> tuple[Tensor, Tensor]:
+    y = _segment_extreme(x, offsets, order, largest)
+    return y, torch.zeros_like(y, dtype=torch.int32)  # read by gradients alone
+
+
 def decompositions() -> dict[Any, Callable[..., Any]]:
     """A table for :meth:`torch.export.ExportedProgram.run_decompositions`: by operator, the same in torch's own.
 
@@ -119,6 +164,13 @@ def decompositions() -> dict[Any, Callable[..., Any]]:
         known.learnt_power_pool.default: _learnt_power_pool,
         known.detail_preserving_pool.default: _detail_preserving_pool,
         known.prroi_pool.default: precise._formula,
+        known.fractional_max.default: _fractional_max,
+        known.fractional_max_winners.default: _fractional_max_winners,
+        known.segment_sum.default: _segment_sum,
+        known.segment_spread.default: _segment_spread,
+        known.segment_extreme.default: _segment_extreme,
+        known.segment_extreme_winners.default: _segment_extreme_winners,
+        known.segment_order.default: packed.sort,
         known.sequence_sum.default: _sequence_sum,
         known.sequence_extreme.default: _sequence_extreme,
         known.sequence_extreme_winners.default: _sequence_extreme_winners,

@@ -30,7 +30,9 @@ _INTEGERS = {
 }
 #: The dtypes that each kernel takes.
 KERNEL_DTYPES = {name: _FLOATS | _INTEGERS[kernel.integers] for name, kernel in KERNELS.items()}
-KERNEL_DTYPES |= dict.fromkeys(("roi_align", "roi_pool", "sequences", "largest_steps", "filter"), _FLOATS)
+KERNEL_DTYPES |= dict.fromkeys(
+    ("roi_align", "roi_pool", "sequences", "largest_steps", "segments", "fractional", "filter"), _FLOATS
+)
 
 HAS_KERNELS = _LIBRARY.exists()
 if HAS_KERNELS:

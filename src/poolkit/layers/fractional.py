@@ -11,7 +11,9 @@ from torch import Tensor
 from poolkit import geometry, ops
 from poolkit.errors import ArgumentError
 from poolkit.geometry import Size
+from poolkit.layers import fractional_ops
 from poolkit.layers.base import Layer, check_floating, check_map, wide_dtype
+from poolkit.layers.fractional_reference import Regions
 
 SEQUENCES = ("pseudorandom", "random")
 GRANULARITIES = ("channel", "sample", "batch")
@@ -28,14 +30,6 @@ class _Settings(NamedTuple):
     sequence: str
     overlapping: bool
     granularity: str
-
-
-class _Regions(NamedTuple):
-    """The regions along one axis, of each sample and channel or of all: their first and last cells, (N, C, regions)."""
-
-    first: Tensor
-    last: Tensor
-    longest: int
 
 
 def _checked(
@@ -118,17 +112,17 @@ def _spaced(u: Tensor, total: int, parts: int, rounding: Callable[[Tensor], Tens
     return even // parts + ahead.to(torch.int64)
 
 
-def _windows(u: Tensor, size: int, out: int, kernel: int) -> _Regions:
+def _windows(u: Tensor, size: int, out: int, kernel: int) -> Regions:
     """torch's: of one size, from the axis' beginning to its end."""
     room = size - kernel
     first = _spaced(u, room, out - 1, torch.floor) if out > 1 else torch.full_like(u, room, dtype=torch.int64)
-    return _Regions(first, first + (kernel - 1), kernel)
+    return Regions(first, first + (kernel - 1), kernel)
 
 
-def _between(boundaries: Tensor, longest: int, overlapping: bool) -> _Regions:
+def _between(boundaries: Tensor, longest: int, overlapping: bool) -> Regions:
     """Graham's: between neighbouring boundaries, which overlapping regions share."""
     first, last = boundaries[..., :-1], boundaries[..., 1:]
-    return _Regions(first, last, longest + 1) if overlapping else _Regions(first, last - 1, longest)
+    return Regions(first, last, longest + 1) if overlapping else Regions(first, last - 1, longest)
 
 
 def _permuted(shape: tuple[int, ...], total: int, out: int, device: torch.device, generator: Any) -> Tensor:
@@ -145,7 +139,7 @@ def _regions(
     samples: Tensor | None,
     training: bool,
     generator: torch.Generator | None,
-) -> list[_Regions]:
+) -> list[Regions]:
     """The regions of every axis."""
     rank = len(outs)
     shared = {"channel": tuple(x.shape[:2]), "sample": (x.shape[0], 1), "batch": (1, 1)}[settings.granularity]
@@ -173,44 +167,16 @@ def _regions(
     return regions
 
 
-def _beside(cells: Tensor, dim: int, rank: int) -> Tensor:
-    """Cells of an axis, (N, C, regions), as they broadcast with maps."""
-    return cells.reshape(*cells.shape[:2], *(1,) * (rank + dim), cells.shape[2], *(1,) * (-dim - 1))
-
-
-def _pick(x: Tensor, dim: int, cells: Tensor, rank: int) -> Tensor:
-    """These cells of an axis."""
-    if cells.shape[:2] == (1, 1):
-        return x.index_select(dim, cells.flatten())
-    sizes = [*x.shape]
-    sizes[dim] = cells.shape[2]
-    return x.gather(dim, _beside(cells, dim, rank).expand(sizes))
-
-
-def _winners(x: Tensor, regions: list[_Regions]) -> Tensor:
-    """Where in its plane the largest cell of each region stands: the first of equals, the last NaN."""
-    rank, values = len(regions), x
-    places: list[Tensor] = []  # the winner's cell on the axes that are done, the last axis first
-    for dim in range(-1, -rank - 1, -1):
-        first, last, longest = regions[dim]
-        best = _pick(values, dim, first, rank)
-        place = _beside(first, dim, rank).expand(best.shape)
-        for tap in range(1, longest):
-            cells = torch.minimum(first + tap, last)
-            others = _pick(values, dim, cells, rank)
-            wins = (others > best) | others.isnan()
-            best = torch.where(wins, others, best)
-            place = torch.where(wins, _beside(cells, dim, rank), place)
-        places = [*(done.gather(dim, place) for done in places), place]
-        values = best
-    position = places.pop()
-    for size, place in zip(x.shape[3:], reversed(places), strict=True):
-        position = position * size + place
-    return position
-
-
-def _pool(rank: int, input: Tensor, settings: _Settings, samples: Tensor | None, training: bool, generator: Any) -> Any:
-    """The maxima of the regions, and where they stand."""
+def _pool(
+    rank: int,
+    input: Tensor,
+    settings: _Settings,
+    return_indices: bool,
+    samples: Tensor | None,
+    training: bool,
+    generator: Any,
+) -> Tensor | tuple[Tensor, Tensor]:
+    """The maxima of the regions, and if wanted where they stand."""
     name = f"fractional_max_pool{rank}d"
     check_map(name, input, rank)
     if generator is not None and not isinstance(generator, torch.Generator):
@@ -223,11 +189,14 @@ def _pool(rank: int, input: Tensor, settings: _Settings, samples: Tensor | None,
         _check_samples(name, samples, (*x.shape[:2], rank), settings.sequence)
     outs = _output_size(name, tuple(x.shape[2:]), settings)
     with torch.no_grad():
-        positions = _winners(x.detach(), _regions(x, outs, settings, samples, training, generator))
-    y = x.flatten(2).gather(2, positions.flatten(2)).unflatten(2, outs)
+        regions = _regions(x, outs, settings, samples, training, generator)
+    y, positions = fractional_ops.pool(x, regions, return_indices)
     if ops._channels_last(x, rank) and not ops.why_formula(x):
         y = y.contiguous(memory_format=ops._last_format(rank))
-    return (y, positions) if batched else (y.squeeze(0), positions.squeeze(0))
+    y = y if batched else y.squeeze(0)
+    if positions is None:
+        return y
+    return y, positions if batched else positions.squeeze(0)
 
 
 _DOC = """The maxima of regions whose number, not whose size, is given, so that maps shrink by any factor.
@@ -278,8 +247,7 @@ def fractional_max_pool1d(
     generator: torch.Generator | None = None,
 ) -> Tensor | tuple[Tensor, Tensor]:
     settings = _checked(1, kernel_size, output_size, output_ratio, sequence, overlapping, granularity)
-    y, indices = _pool(1, input, settings, _random_samples, training, generator)
-    return (y, indices) if return_indices else y
+    return _pool(1, input, settings, return_indices, _random_samples, training, generator)
 
 
 def fractional_max_pool2d(
@@ -297,8 +265,7 @@ def fractional_max_pool2d(
     generator: torch.Generator | None = None,
 ) -> Tensor | tuple[Tensor, Tensor]:
     settings = _checked(2, kernel_size, output_size, output_ratio, sequence, overlapping, granularity)
-    y, indices = _pool(2, input, settings, _random_samples, training, generator)
-    return (y, indices) if return_indices else y
+    return _pool(2, input, settings, return_indices, _random_samples, training, generator)
 
 
 def fractional_max_pool3d(
@@ -316,8 +283,7 @@ def fractional_max_pool3d(
     generator: torch.Generator | None = None,
 ) -> Tensor | tuple[Tensor, Tensor]:
     settings = _checked(3, kernel_size, output_size, output_ratio, sequence, overlapping, granularity)
-    y, indices = _pool(3, input, settings, _random_samples, training, generator)
-    return (y, indices) if return_indices else y
+    return _pool(3, input, settings, return_indices, _random_samples, training, generator)
 
 
 for _function in (fractional_max_pool1d, fractional_max_pool2d, fractional_max_pool3d):
@@ -371,8 +337,7 @@ class _FractionalMaxPool(Layer):
         regions = self.kernel_size, self.output_size, self.output_ratio
         settings = _checked(self._rank, *regions, self.sequence, self.overlapping, self.granularity)
         drawing = self.training or self.random_in_eval
-        y, indices = _pool(self._rank, input, settings, self._random_samples, drawing, None)
-        return (y, indices) if self.return_indices else y
+        return _pool(self._rank, input, settings, self.return_indices, self._random_samples, drawing, None)
 
 
 class FractionalMaxPool1d(_FractionalMaxPool):

@@ -18,6 +18,7 @@ FRACTIONAL_MAX = Layer(
     file="fractional",
     functions=tuple(f"fractional_max_pool{rank}d" for rank in _RANKS),
     modules=tuple(f"FractionalMaxPool{rank}d" for rank in _RANKS),
+    native=True,
     trains=True,
     draws=True,
     papers=(

@@ -18,6 +18,7 @@ SEGMENT = Layer(
     file="segments",
     functions=("segment_pool",),
     modules=("SegmentPool",),
+    native=True,
     remark="as graph and recommendation libraries have it, under names such as scatter, segment or bag",
     samples=(
         Sample("SegmentPool", {}, (_ROWS,), (4, 3), _LENGTHS),
