@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor
 
-from poolkit import aten, geometry, reference, sharding, transforms
+from poolkit import aten, fakes, geometry, layout, reference, sharding, transforms
 from poolkit import triton as gpu
 from poolkit.geometry import Axis, Windows
 from poolkit.methods import COUNT_VALID, KERNELS, Step
@@ -49,13 +49,6 @@ if HAS_KERNELS:
     _winner_indices = torch.ops.poolkit.winner_indices.default
     _max_unpool = torch.ops.poolkit.max_unpool.default
     _max_unpool_backward = torch.ops.poolkit.max_unpool_backward.default
-
-
-def winner_dtype(windows: Windows) -> torch.dtype:
-    """The smallest integer type that holds the offset of a cell inside its window."""
-    if windows.extent <= 256:
-        return torch.uint8
-    return torch.uint16 if windows.extent <= 65536 else torch.int32
 
 
 def why_formula(x: Tensor) -> str | None:
@@ -131,16 +124,6 @@ def _runs_kernel(x: Tensor, kernel: str, backward: bool) -> bool:
     return why_no_kernel(x, kernel) is None or _runs_sharded(x, kernel)
 
 
-def _channels_last(x: Tensor, rank: int) -> bool:
-    if rank == 1 or x.dim() != rank + 2 or x.is_contiguous():
-        return False
-    return torch._prims_common.suggest_memory_format(x) in (torch.channels_last, torch.channels_last_3d)
-
-
-def _last_format(rank: int) -> torch.memory_format:
-    return torch.channels_last if rank == 2 else torch.channels_last_3d
-
-
 class Call(NamedTuple):
     """One run of a kernel, as far as it is known without its tensors."""
 
@@ -172,7 +155,7 @@ class Call(NamedTuple):
 def _keep(ctx: Any, call: Call, x: Tensor, y: Tensor, winners: Tensor | None) -> None:
     """Keeps for the gradient the winners, or input and output, or nothing, as the method needs."""
     gradient = KERNELS[call.step.kernel].gradient
-    ctx.call, ctx.channels_last = call, _channels_last(x, call.windows.rank)
+    ctx.call, ctx.channels_last = call, layout.is_channels_last(x, call.windows.rank)
     if winners is not None:
         ctx.save_for_backward(winners)
     elif gradient in ("input", "weights"):
@@ -335,8 +318,8 @@ def pool(
             y = aten.pool(x, windows, step)
         else:
             y = reference.pool(x, windows, step, seed)
-        if x.is_cpu and not transforms.active() and _channels_last(x, windows.rank):
-            y = y.contiguous(memory_format=_last_format(windows.rank))
+        if x.is_cpu and not transforms.active() and layout.is_channels_last(x, windows.rank):
+            y = y.contiguous(memory_format=layout.last_format(windows.rank))
         return (y, reference.winner_positions(x, windows, step, seed)) if return_indices else y
     if backward and KERNELS[step.kernel].gradient == "cells":
         return _between(x, windows, step)
@@ -382,7 +365,7 @@ class _ByLogits(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, logits: Tensor, windows: Windows, packed: list[int]) -> Tensor:
         ctx.save_for_backward(x, logits)
-        ctx.windows, ctx.packed, ctx.channels_last = windows, packed, _channels_last(x, windows.rank)
+        ctx.windows, ctx.packed, ctx.channels_last = windows, packed, layout.is_channels_last(x, windows.rank)
         return cast(Tensor, _pool_by_logits(x, logits, packed))
 
     @staticmethod
@@ -451,78 +434,6 @@ def max_unpool(x: Tensor, indices: Tensor, output_size: list[int]) -> Tensor:
     return reference.unpool(x, indices, output_size)
 
 
-def _like(x: Tensor, sizes: list[int], dtype: torch.dtype, channels_last: bool, rank: int) -> Tensor:
-    memory_format = _last_format(rank) if channels_last else torch.contiguous_format
-    return torch.empty(sizes, dtype=dtype, device=x.device, memory_format=memory_format)
-
-
-def _sizes(x: Tensor, packed: list[int], outputs: bool) -> list[int]:
-    rank = packed[0]
-    spatial = packed[4 if outputs else 3 :: 7][3 - rank : 3]
-    return [*x.shape[:-rank], *spatial]
-
-
-def _register_fakes() -> None:
-    """What the compiler needs: the results' shapes, dtypes and layouts, without the results."""
-
-    def pool(x: Tensor, method: str, windows: list[int], params: list[float], seed: Tensor | None = None) -> Tensor:
-        rank = windows[0]
-        return _like(x, _sizes(x, windows, True), x.dtype, _channels_last(x, rank), rank)
-
-    def pool_winners(
-        x: Tensor, method: str, windows: list[int], params: list[float], seed: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        rank, last = windows[0], _channels_last(x, windows[0])
-        axes = (geometry.Axis(*windows[3 + 7 * i : 10 + 7 * i]) for i in range(3))
-        dtype = winner_dtype(Windows(tuple(axes)))
-        sizes = _sizes(x, windows, True)
-        return _like(x, sizes, x.dtype, last, rank), _like(x, sizes, dtype, last, rank)
-
-    def pool_backward(
-        grad: Tensor,
-        x: Tensor | None,
-        y: Tensor | None,
-        winners: Tensor | None,
-        method: str,
-        windows: list[int],
-        params: list[float],
-        channels_last: bool,
-    ) -> Tensor:
-        return _like(grad, _sizes(grad, windows, False), grad.dtype, channels_last, windows[0])
-
-    def pool_by_logits(x: Tensor, logits: Tensor, windows: list[int]) -> Tensor:
-        return pool(x, "soft", windows, [])
-
-    def pool_by_logits_backward(
-        grad: Tensor, x: Tensor, logits: Tensor, windows: list[int], channels_last: bool
-    ) -> tuple[Tensor, Tensor]:
-        grad_x = pool_backward(grad, x, None, None, "soft", windows, [], channels_last)
-        return grad_x, torch.empty_like(grad_x)
-
-    def winner_indices(winners: Tensor, windows: list[int]) -> Tensor:
-        rank = windows[0]
-        return _like(winners, list(winners.shape), torch.int64, _channels_last(winners, rank), rank)
-
-    def max_unpool(x: Tensor, indices: Tensor, output_size: list[int]) -> Tensor:
-        rank = len(output_size)
-        return _like(x, [*x.shape[:-rank], *output_size], x.dtype, _channels_last(x, rank), rank)
-
-    def max_unpool_backward(grad: Tensor, indices: Tensor, rank: int) -> Tensor:
-        return _like(grad, list(indices.shape), grad.dtype, _channels_last(indices, rank), rank)
-
-    for fake in (
-        pool,
-        pool_winners,
-        pool_backward,
-        pool_by_logits,
-        pool_by_logits_backward,
-        winner_indices,
-        max_unpool,
-        max_unpool_backward,
-    ):
-        torch.library.register_fake(f"poolkit::{fake.__name__}", fake)
-
-
 def _register_gradients() -> None:
     """The gradients of operators that a compiler sees; eager calls have them from `_Pool`."""
 
@@ -550,7 +461,7 @@ def _register_gpu() -> None:
 
 
 if HAS_KERNELS:
-    _register_fakes()
+    fakes.register()
     _register_gradients()
     transforms.register()
     _register_gpu()

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from poolkit import geometry, ops, transforms
+from poolkit import geometry, layout, ops, transforms
 from poolkit.errors import ArgumentError
 from poolkit.geometry import Padding, Size
 from poolkit.methods.method import is_finite
@@ -107,9 +107,9 @@ def wide(x: Tensor) -> Tensor:
 
 def memory_format(x: Tensor, rank: int) -> torch.memory_format:
     """How a map lies in memory, for results to lie the same way."""
-    if transforms.active() or not ops._channels_last(x, rank):
+    if transforms.active() or not layout.is_channels_last(x, rank):
         return torch.contiguous_format
-    return ops._last_format(rank)
+    return layout.last_format(rank)
 
 
 def unrounded(x: Tensor) -> contextlib.AbstractContextManager[None]:

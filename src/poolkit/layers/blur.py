@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor
 
-from poolkit import functional, geometry, ops
+from poolkit import functional, geometry, layout, ops
 from poolkit.errors import ArgumentError
 from poolkit.geometry import Axis, Padding, Size
 from poolkit.layers.base import Layer, check_map, wide
@@ -87,7 +87,7 @@ def _filtered(x: Tensor, axes: list[_Sampled]) -> Tensor:
     packed = [number for a in axes for number in (a.size, a.out, a.filter_size, a.stride, a.low, places[a.beyond])]
     weights = [weight for axis in axes for weight in axis.weights]
     run = _Filter.apply if x.requires_grad and torch.is_grad_enabled() else _filter
-    return cast(Tensor, run(x, packed, weights, False, ops._channels_last(x, len(axes))))
+    return cast(Tensor, run(x, packed, weights, False, layout.is_channels_last(x, len(axes))))
 
 
 # --- Where no kernel runs.
@@ -188,7 +188,7 @@ def _max_blurred(x: Tensor, kernel_size: Size, padding: Padding, settings: _Sett
 def _register_fake() -> None:
     def fake(x: Tensor, axes: list[int], weights: list[float], adjoint: bool, channels_last: bool) -> Tensor:
         rank = len(axes) // 6
-        return ops._like(x, [*x.shape[:-rank], *axes[0 if adjoint else 1 :: 6]], x.dtype, channels_last, rank)
+        return layout.empty(x, [*x.shape[:-rank], *axes[0 if adjoint else 1 :: 6]], x.dtype, channels_last, rank)
 
     torch.library.register_fake("poolkit::filter", fake)
 

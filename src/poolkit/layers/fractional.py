@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor
 
-from poolkit import geometry, ops
+from poolkit import geometry, layout, ops
 from poolkit.errors import ArgumentError
 from poolkit.geometry import Size
 from poolkit.layers import fractional_ops
@@ -191,8 +191,8 @@ def _pool(
     with torch.no_grad():
         regions = _regions(x, outs, settings, samples, training, generator)
     y, positions = fractional_ops.pool(x, regions, return_indices)
-    if ops._channels_last(x, rank) and not ops.why_formula(x):
-        y = y.contiguous(memory_format=ops._last_format(rank))
+    if layout.is_channels_last(x, rank) and not ops.why_formula(x):
+        y = y.contiguous(memory_format=layout.last_format(rank))
     y = y if batched else y.squeeze(0)
     if positions is None:
         return y

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from poolkit import ops, reference
+from poolkit import layout, ops, reference
 from poolkit.layers import region_reference
 from poolkit.layers.base import Layer, check_flag, wide, wide_dtype
 from poolkit.layers.regions import Boxes, _checked, _good, _regions
@@ -176,7 +176,7 @@ def _backward(grad: Tensor, x: Tensor, rows: Tensor, columns: Tensor, sample: Te
 
 def _like_output(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     size = [rows.shape[0], x.shape[1], rows.shape[1], columns.shape[1]]
-    return ops._like(x, size, x.dtype, ops._channels_last(x, 2), 2)
+    return layout.empty(x, size, x.dtype, layout.is_channels_last(x, 2), 2)
 
 
 _pool = torch.library.custom_op("poolkit::prroi_pool", _forward, mutates_args=())

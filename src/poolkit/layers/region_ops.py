@@ -10,7 +10,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from poolkit import ops
+from poolkit import layout, ops
 from poolkit.layers import region_reference
 
 if ops.HAS_KERNELS:
@@ -41,7 +41,7 @@ class _Align(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, boxes: Tensor, size: list[int], scale: float, ratio: int, aligned: bool) -> Tensor:
         ctx.save_for_backward(boxes)
-        ctx.input_size, ctx.channels_last = list(x.shape), ops._channels_last(x, 2)
+        ctx.input_size, ctx.channels_last = list(x.shape), layout.is_channels_last(x, 2)
         ctx.size, ctx.settings = size, (scale, ratio, aligned)
         return cast(Tensor, _roi_align(x, boxes, size, scale, ratio, aligned))
 
@@ -92,7 +92,7 @@ class _Pool(torch.autograd.Function):
         y, winners = _roi_pool_winners(x, boxes, size, scale)
         ctx.save_for_backward(boxes, winners)
         ctx.mark_non_differentiable(winners)
-        ctx.input_size, ctx.channels_last = list(x.shape), ops._channels_last(x, 2)
+        ctx.input_size, ctx.channels_last = list(x.shape), layout.is_channels_last(x, 2)
         return y, winners
 
     @staticmethod
@@ -125,7 +125,7 @@ def _register_fakes() -> None:
     """What the compiler needs: the results' shapes, dtypes and layouts, without the results."""
 
     def bins(x: Tensor, boxes: Tensor, size: list[int], dtype: torch.dtype) -> Tensor:
-        return ops._like(x, [boxes.shape[0], x.shape[1], *size], dtype, ops._channels_last(x, 2), 2)
+        return layout.empty(x, [boxes.shape[0], x.shape[1], *size], dtype, layout.is_channels_last(x, 2), 2)
 
     def roi_align(
         x: Tensor, boxes: Tensor, output_size: list[int], spatial_scale: float, sampling_ratio: int, aligned: bool
@@ -141,7 +141,7 @@ def _register_fakes() -> None:
         aligned: bool,
         channels_last: bool,
     ) -> Tensor:
-        return ops._like(grad, input_size, grad.dtype, channels_last, 2)
+        return layout.empty(grad, input_size, grad.dtype, channels_last, 2)
 
     def roi_pool(x: Tensor, boxes: Tensor, output_size: list[int], spatial_scale: float) -> Tensor:
         return bins(x, boxes, output_size, x.dtype)
@@ -155,7 +155,7 @@ def _register_fakes() -> None:
     def roi_pool_backward(
         grad: Tensor, boxes: Tensor, winners: Tensor, input_size: list[int], channels_last: bool
     ) -> Tensor:
-        return ops._like(grad, input_size, grad.dtype, channels_last, 2)
+        return layout.empty(grad, input_size, grad.dtype, channels_last, 2)
 
     for fake in (roi_align, roi_align_backward, roi_pool, roi_pool_winners, roi_pool_backward):
         torch.library.register_fake(f"poolkit::{fake.__name__}", fake)
