@@ -221,7 +221,8 @@ def test_several_beside_methods_on_the_command_line() -> None:
     [
         ("--method attention", "attention makes no map that could be drawn beside its input; show draws the methods"),
         ("--method blurr", "'spatial_pyramid', but got 'blurr'; did you mean 'blur'"),
-        ("--method blur:sigma=2", "'sigma' is no parameter of blur; allowed: filter_size, stride, padding_mode, sizes"),
+        ("--method blur:sigma=2", "'sigma' is no parameter of blur; allowed: filter_size, padding_mode, sizes"),
+        ("--method masked_max:stride=1", "'stride' is no parameter of masked_max; none is allowed"),
         ("--method blur:filter_size=0", "filter_size must be greater than zero, but got 0"),
         ("--method blur:filter_size=wide", "blur: filter_size must be an int, but got 'wide' (str)"),
         ("--method blur --padding 1", "blur has no padding, but got padding=1"),
@@ -237,6 +238,11 @@ def test_several_beside_methods_on_the_command_line() -> None:
 def test_what_layers_cannot_do_is_refused_in_one_line(options: str, reason: str) -> None:
     values = RANDOM.normal(size=(8, 8))
     assert reason in refused("show", saved(values), *options.split())
+
+
+def test_windows_are_named_where_something_follows_from_them() -> None:
+    for names, words in ((["haar"], "windows of their own"), (["haar", "blur"], "kernel 2, stride 2")):
+        assert report(saved(MAP), names).windows == words
 
 
 def test_layers_agree_with_methods_side_by_side() -> None:

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import inspect
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -115,6 +115,7 @@ class Shown:
     defaults: Given = dataclasses.field(default_factory=dict)  #: what differs for a picture
     hidden: tuple[str, ...] = ()  #: what cannot differ
     moves: bool = True  #: whether maps move with the input
+    asks: bool = True  #: whether anything of it follows from the windows asked for
 
 
 _CELLS = WindowArguments(1)
@@ -135,18 +136,18 @@ SHOWN: dict[str, Shown] = {
     "max_blur": Shown("max_blur_pool"),
     "fractional_max": Shown("fractional_max_pool", defaults={"training": False}, moves=False),
     "mode": Shown("mode_pool", windows="asked"),
-    "pool_mixer": Shown("pool_mixer", windows=_CELLS, own=("kernel_size",)),
+    "pool_mixer": Shown("pool_mixer", windows=_CELLS, own=("kernel_size",), asks=False),
     "space_to_depth": Shown(
         "space_to_depth", call=_in_blocks, windows="asked", defaults={"order": "cells"}, hidden=("order",)
     ),
-    "haar": Shown("haar_pool", call=_in_blocks, windows=WindowArguments(2), hidden=("order",)),
-    "strip": Shown("strip_pool", (2, 3), parts=_strips, moves=False),
-    "corner": Shown("corner_pool", (2,), moves=False),
-    "center": Shown("center_pool", (2,), moves=False),
-    "channel": Shown("channel_pool", parts=_kinds, windows=_CELLS, defaults={"dim": 0}),
-    "k_max": Shown("k_max_pool1d", call=_rows, moves=False),
-    "sppf": Shown("sppf_pool", parts=_chained, windows=_CELLS, own=("kernel_size",)),
-    "spatial_pyramid": Shown("spatial_pyramid_pool", parts=_levels, moves=False),
+    "haar": Shown("haar_pool", call=_in_blocks, windows=WindowArguments(2), hidden=("order",), asks=False),
+    "strip": Shown("strip_pool", (2, 3), parts=_strips, moves=False, asks=False),
+    "corner": Shown("corner_pool", (2,), moves=False, asks=False),
+    "center": Shown("center_pool", (2,), moves=False, asks=False),
+    "channel": Shown("channel_pool", parts=_kinds, windows=_CELLS, defaults={"dim": 0}, asks=False),
+    "k_max": Shown("k_max_pool1d", call=_rows, moves=False, asks=False),
+    "sppf": Shown("sppf_pool", parts=_chained, windows=_CELLS, own=("kernel_size",), asks=False),
+    "spatial_pyramid": Shown("spatial_pyramid_pool", parts=_levels, moves=False, asks=False),
 }
 
 
@@ -160,10 +161,17 @@ def check(name: str) -> None:
     raise ArgumentError(f"method must be one of {drawn}, but got {name!r}{nearest(name, (*METHODS, *SHOWN))}")
 
 
+def said(names: Iterable[str], windows: AnyArguments) -> str:
+    """What a picture of these methods and layers says of the windows."""
+    asked = any(name in METHODS or SHOWN[name].asks for name in names)
+    return str(windows) if asked else "windows of their own"
+
+
 def options(name: str) -> tuple[str, ...]:
-    """What may be chosen for a layer."""
-    known = inspect.signature(_target(name, SHOWN[name].ranks[-1])).parameters.values()
-    hidden = (*_NOT_OPTIONS, *SHOWN[name].hidden)
+    """What may be chosen for a layer, beside the windows."""
+    shown = SHOWN[name]
+    known = inspect.signature(_target(name, shown.ranks[-1])).parameters.values()
+    hidden = {*_NOT_OPTIONS, *shown.hidden, *dataclasses.asdict(WindowArguments())} - {*shown.own}
     return tuple(each.name for each in known if each.name not in hidden and each.kind is not each.VAR_KEYWORD)
 
 
@@ -251,10 +259,9 @@ def _arguments(name: str, target: Any, rank: int, windows: AnyArguments, given: 
     else:
         raise ArgumentError(f"{name} has no output_size, but got output_size={windows.output_size!r}")
     arguments |= given
-    missing = [each.name for each in known.values() if each.default is each.empty and each.name not in arguments]
-    for key in missing:
-        if key in options(name):
-            raise ArgumentError(f"{name} needs the parameter {key}: {name}:{key}=...")
+    for key in options(name):
+        if key not in arguments and known[key].default is inspect.Parameter.empty:
+            raise ArgumentError(f"{name} needs the parameter {key}")
     return arguments
 
 
