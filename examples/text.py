@@ -1,9 +1,9 @@
-"""Text classification: which of eight subjects is a piece of news about? Three ways to pool over words of any number.
+"""Text classification: which of eight subjects is a piece of news about? Four ways to pool over words of any number.
 
     python examples/text.py
 
-A text has as many words as it likes, a classifier wants one vector: the largest value of each feature (Kim, 2014), the
-k largest in their order, or, in two layers, half of the words and then k (Kalchbrenner et al., 2014).
+A text has as many words as it likes, a classifier wants one vector: the mean or the largest value of each feature (Kim,
+2014), the k largest in their order, or, in two layers, half of the words and then k (Kalchbrenner et al., 2014).
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from torch import Tensor
 
 from poolkit import functional as F
 
-#: With --smoke, where seeds 0 to 4 give 93-94, 93-95 and 87-91 %.
-FLOORS = {"max": 0.89, "k_max": 0.89, "dynamic_k_max": 0.82}
+#: With --smoke, where seeds 0 to 4 give 93-95, 93-94, 93-95 and 87-91 %.
+FLOORS = {"mean": 0.89, "max": 0.89, "k_max": 0.89, "dynamic_k_max": 0.82}
 
 VOCABULARY = 3000
 MOST_WORDS = 60  # the first of a text say what it is about
@@ -45,13 +45,13 @@ class TextNet(torch.nn.Module):
         self.embedding = torch.nn.Embedding(VOCABULARY + 2, channels, padding_idx=0)
         self.first = torch.nn.Conv1d(channels, channels, 3, padding=1)
         self.second = torch.nn.Conv1d(channels, channels, 3, padding=1)
-        self.classify = torch.nn.Linear(channels if pool == "max" else channels * k, subjects)
+        self.classify = torch.nn.Linear(channels * k if "k_max" in pool else channels, subjects)
 
     def forward(self, words: Tensor) -> Tensor:
         lengths = (words > 0).sum(1)
         x = self.first(self.embedding(words).mT)
-        if self.pool == "max":
-            x = F.temporal_pool(x.relu(), "max", lengths)
+        if self.pool in ("mean", "max"):
+            x = F.temporal_pool(x.relu(), self.pool, lengths)
         elif self.pool == "k_max":
             x = F.k_max_pool1d(x.relu(), self.k, lengths=lengths)
         else:  # half of the words are left after the first of two layers, k after the second

@@ -267,8 +267,8 @@ def test_common_parameters_yield_to_a_methods_own() -> None:
 @pytest.mark.parametrize(
     ("method", "reason"),
     [
-        ("sofft:temperature=2", "'var', but got 'sofft'; did you mean 'soft'?"),
-        ("", "method must be one of 'max'"),
+        ("sofft:temperature=2", "but got 'sofft'; did you mean 'soft'?"),
+        ("", "'max', 'min', 'avg'"),
         (
             "soft:temprature=2",
             "'temprature' is no parameter of soft; allowed: temperature, grad; did you mean 'temperature'?",

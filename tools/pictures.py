@@ -36,7 +36,7 @@ WIDTH, MOST_BYTES = 960, {"page": 60_000, "gallery": 150_000}
 _SONG = "birds_10s --start 1.8 --end 2.8"
 _PORTRAIT = "grace_hopper --kernel-size 16"
 
-#: What `poolkit show` is told for the page of a method.
+#: What `poolkit show` is told for the page of a method or a layer.
 COMMANDS = {
     "max": f"{_SONG} --kernel-size 4 --method max --method avg",
     "min": "terrain --kernel-size 8 --method min --method max",
@@ -56,6 +56,14 @@ COMMANDS = {
     "range": "grace_hopper --kernel-size 8 --method range --method std",
     "std": f"{_SONG} --kernel-size 6 --method std --method avg",
     "var": "terrain --kernel-size 8 --method var --method std",
+    "blur": "terrain --kernel-size 12 --method blur:filter_size=1 --method blur:filter_size=23",
+    "max_blur": "terrain --kernel-size 4 --shift 8 --method max --method max_blur --method max_blur:filter_size=7",
+    "fractional_max": "terrain --kernel-size 16 --method max --method fractional_max:output_ratio=0.09",
+    "pool_mixer": "birds_10s --start 2 --end 2.3 --method pool_mixer:kernel_size=7",
+    "haar": "birds_10s --start 2 --end 2.3 --method haar",
+    "strip": f"{_SONG} --method strip --method strip:kind=max",
+    "corner": "terrain --method corner:side=left --method corner:side=top",
+    "center": "terrain --method center",
 }
 
 
@@ -164,6 +172,32 @@ def detail_preserving() -> Drawing:
     ]
 
 
+def mode() -> Drawing:
+    """Labels have no mean."""
+    subject, heights = _heights()
+    bands = (heights / 200).long() * 7 % 5
+    field = dataclasses.replace(subject.field, name="labels", values=bands[0].numpy())
+    subject = dataclasses.replace(subject, field=field, unit="label", limits=None)
+    return subject, [
+        _in_blocks(subject, "mode", F.mode_pool2d(bands, 12)),
+        _in_blocks(subject, "average: no label's number", F.avg_pool2d(bands.float(), 12)),
+    ]
+
+
+def masked() -> Drawing:
+    """The low ground is not to count."""
+    subject, heights = _heights()
+    high = heights > 450
+    field = dataclasses.replace(subject.field, values=heights.masked_fill(~high, torch.nan)[0].numpy())
+    subject = dataclasses.replace(subject, field=field)
+    average = F.masked_avg_pool2d(heights, high, 12)
+    assert isinstance(average, torch.Tensor)  # the mask was not asked for
+    return subject, [
+        _in_blocks(subject, "masked", average),
+        _in_blocks(subject, "zeros instead", F.avg_pool2d(heights * high, 12)),
+    ]
+
+
 def _in_blocks(subject: Subject, name: str, values: torch.Tensor) -> Field:
     return _pooled(name, values[0], [Axis(axis.label, 5.5, 12) for axis in subject.field.axes])
 
@@ -258,6 +292,8 @@ LAYERS: dict[str, tuple[str, Callable[[], Drawing]]] = {
     "k_max": ("the 12 largest of 63 steps", k_max),
     "local_importance": ("kernel 12, stride 12, logits given", local_importance),
     "detail_preserving": ("kernel 12, stride 12", detail_preserving),
+    "masked_avg": ("kernel 12, stride 12, heights above 450 alone", masked),
+    "mode": ("kernel 12, stride 12, heights in five classes", mode),
     "spatial_pyramid": ("max pooling, levels 2, 4 and 8", spatial_pyramid),
     "sppf": ("max pooling by 9 x 9, once, twice and three times", sppf),
     "learnt_power": (

@@ -39,8 +39,10 @@ ROWS = {
     "U5": "text classification with 1-D and K-max pooling",
     "U6": "recurrent nets over time; GANs",
     "U7": "the same layers in Keras style and in PyTorch style",
+    "Q1": "which pooling to choose, with which kernel and stride",
     "Q2": "how robust each method is to small shifts",
     "Q3": "what pooling saves: activations, memory, compute, parameters",
+    "Q4": "whether pooling can be more efficient and more general",
     "Q5": "pooling combined with attention",
     "Q6": "what pooling kept and what it threw away",
 }
@@ -55,8 +57,14 @@ EXAMPLES = {
     "U6": ("sequences", "gan"),
     "Q5": ("attention",),
 }
-#: Pages whose commands and programs the tests run.
-PAGES = {"Q2": ("gallery",), "Q3": ("summary",), "Q6": ("gallery",)}
+#: Pages whose commands and programs the tests run, or that say with which command their figures were measured.
+PAGES = {
+    "Q1": ("choose",),
+    "Q4": ("performance", "features"),
+    "Q2": ("gallery", "choose"),
+    "Q3": ("summary",),
+    "Q6": ("gallery",),
+}
 
 
 def shown_by() -> dict[str, list[str]]:

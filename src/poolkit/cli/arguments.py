@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from poolkit import methods
@@ -95,6 +95,10 @@ def parameters(option: str, texts: Iterable[str]) -> dict[str, Any]:
     return values
 
 
+#: Parameters by their names; None are those of layers, which say themselves what they take.
+Known = Mapping[str, Param | None]
+
+
 class Call(NamedTuple):
     """A method with the parameters that it is called with."""
 
@@ -102,37 +106,43 @@ class Call(NamedTuple):
     parameters: dict[str, Any]
 
 
-def calls(texts: Iterable[str], common_texts: Iterable[str] | None) -> list[Call]:
+def calls(
+    texts: Iterable[str], common_texts: Iterable[str] | None, known_of: Callable[[str], Known] | None = None
+) -> list[Call]:
     """What "max" and "soft:temperature=2" call, each once; common parameters go to every method that has them.
 
-    Refuses unknown methods, and parameters that no method has, that are wrong, or that are missing.
+    `known_of` gives the parameters of a name, by default of a method's. Refuses unknown methods, and parameters that no
+    method has, that are wrong, or that are missing.
     """
     common = parameters("--param", common_texts or ())
     chosen: list[Call] = []
+    known_of = known_of or own
     for text in texts:
         name, colon, given = text.partition(":")
-        known = own(name)
+        known = known_of(name)
         own_values = parameters(f"what follows {name}:", given.split(",")) if colon else {}
         _refuse_unknown(own_values, [name], known)
         call = Call(name, {key: value for key, value in common.items() if key in known} | own_values)
         if call not in chosen:
             chosen.append(call)
     names = list(dict.fromkeys(call.method for call in chosen))
-    _refuse_unknown(common, names, {key: param for name in names for key, param in own(name).items()})
+    _refuse_unknown(common, names, {key: param for name in names for key, param in known_of(name).items()})
     for call in chosen:
-        _check(call)
+        _check(call, known_of(call.method))
     return chosen
 
 
-def _refuse_unknown(given: Iterable[str], names: list[str], known: Mapping[str, Param]) -> None:
+def _refuse_unknown(given: Iterable[str], names: list[str], known: Known) -> None:
     for key in given:
         if key not in known:
             allowed = f"allowed: {', '.join(known)}" if known else "none is allowed"
             raise ArgumentError(f"{key!r} is no parameter of {', '.join(names)}; {allowed}{nearest(key, known)}")
 
 
-def _check(call: Call) -> None:
-    for key, param in own(call.method).items():
+def _check(call: Call, known: Known) -> None:
+    for key, param in known.items():
+        if param is None:  # the layer itself checks it
+            continue
         if key in call.parameters:
             try:
                 param.checked(call.parameters[key])

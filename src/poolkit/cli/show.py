@@ -14,7 +14,7 @@ METHODS = Option(
     "--method",
     metavar="NAME[:PARAMETERS]",
     show_default="max and avg",
-    help="max, soft:temperature=2. May be repeated.",
+    help="max, soft:temperature=2, blur. May be repeated.",
 )
 KERNEL_SIZE = Option(metavar="SIZE", show_default="2", help="Of the windows: 2, or one an axis: 2,3.")
 WHAT = Option(metavar="pooled|kept", help="What is left; or where it came from, and what was thrown away.")
@@ -81,7 +81,7 @@ def show(
     from poolkit.show.report import FORMATS, report
     from poolkit.show.writing import check_target
 
-    calls = arguments.calls(methods or ("max", "avg"), param)
+    calls = arguments.calls(methods or ("max", "avg"), param, known)
     given = arguments.windows(kernel_size, stride, padding, dilation, ceil_mode)
     chosen: AdaptiveArguments | WindowArguments = WindowArguments(**given)
     if output_size is not None:
@@ -120,6 +120,14 @@ def show(
     show_tables(result.tables)
     for target in wanted:
         typer.echo(f"{NAMES.get(target.suffix.lower(), 'picture')}: {target}")
+
+
+def known(name: str) -> arguments.Known:
+    """The parameters of a method, or of a layer that can be drawn."""
+    from poolkit.show import layers
+
+    layers.check(name)
+    return dict.fromkeys(layers.options(name)) if name in layers.SHOWN else arguments.own(name)
 
 
 NAMES = {".json": "numbers", ".html": "page"}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from poolkit.show.field import Axis, Field, Subject
 from poolkit.show.kept import Kept, kept
+from poolkit.show.layers import pool_layer
 from poolkit.show.loading import Selection, load
 from poolkit.show.numbers import Numbers
 from poolkit.show.picture import draw, draw_kept, draw_shifts, save
@@ -37,6 +38,7 @@ __all__ = [
     "load",
     "losses",
     "pool",
+    "pool_layer",
     "report",
     "save",
     "shift",

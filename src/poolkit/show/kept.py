@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from poolkit import methods
 from poolkit.errors import ArgumentError
 from poolkit.geometry import Axis, Windows
-from poolkit.methods import KERNELS, Method
+from poolkit.methods import KERNELS, LAYERS, Method
 from poolkit.show.distance import distance
 from poolkit.show.field import Field
+from poolkit.show.layers import SHOWN, runner
 from poolkit.show.pooling import AnyArguments, function_name, label, pooled_axes
 from poolkit.show.track import Track, unwatched
 
@@ -52,32 +53,25 @@ def kept(
 ) -> Kept:
     """Pools the field and follows each output back to its cells.
 
-    SoftPool is followed by its weights, not by its gradient, which also says how the weights change. `restore` is how
+    SoftPool and local importance pooling are followed by their weights, not by their gradient, which also says how the
+    weights change. Of layers those can be followed that pool the windows asked for. `restore` is how
     `lost` is found: "repeat" gives each cell the output with the nearest window; "unpool" puts each value where it came
     from and zeros elsewhere, where the value is that of one cell (max, min and others), and repeats otherwise.
 
     Raises ArgumentError for unknown methods, parameters and restorations, and for windows that do not fit.
     """
-    import torch
-
-    from poolkit import functional
     from poolkit.show.routing import routing
 
     if restore not in RESTORATIONS:
         raise ArgumentError(f"restore must be one of {', '.join(RESTORATIONS)}, but got {restore!r}")
-    method, given = methods.get(name), dict(parameters or {})
-    values = field.values.astype(np.float64)
+    given, values = dict(parameters or {}), field.values.astype(np.float64)
     plan = windows.plan(values.shape[1:])
-    by_weights = {"grad": "weights"} if any(param.name == "grad" for param in method.params) else {}
-    arguments = asdict(windows) | by_weights | given
-    if method.trains:
-        arguments["generator"] = torch.Generator().manual_seed(seed)
-    function = functools.partial(getattr(functional, function_name(method, windows, plan.rank, given)), **arguments)
+    function = (_layer if name in SHOWN else _method)(name, windows, given, values.shape, seed)
     routed = routing(function, values, plan, track)
 
     repeats = repeated(routed.pooled, plan, len(values))
     unpools = None
-    if takes_one_cell(method, given):
+    if name not in SHOWN and takes_one_cell(methods.get(name), given):
         unpools = unpooled(functools.partial(function, return_indices=True), values, plan)
     restored, restored_by = repeats, "repeated"
     if restore == "unpool" and unpools is not None:
@@ -94,6 +88,28 @@ def kept(
         fitted=distance(values, fitted(values, repeats)),
         unpooled=None if unpools is None else distance(values, unpools),
     )
+
+
+def _method(name: str, windows: AnyArguments, given: Mapping[str, Any], shape: tuple[int, ...], seed: int) -> Any:
+    """The function of a method, with its arguments."""
+    import torch
+
+    from poolkit import functional
+
+    method = methods.get(name)
+    by_weights = {"grad": "weights"} if any(param.name == "grad" for param in method.params) else {}
+    arguments = asdict(windows) | by_weights | dict(given)
+    if method.trains:
+        arguments["generator"] = torch.Generator().manual_seed(seed)
+    return functools.partial(getattr(functional, function_name(method, windows, len(shape) - 1, given)), **arguments)
+
+
+def _layer(name: str, windows: AnyArguments, given: Mapping[str, Any], shape: tuple[int, ...], seed: int) -> Any:
+    """The same of a layer that pools the windows asked for."""
+    if SHOWN[name].windows != "asked" or not LAYERS[name].floats:
+        followed = ", ".join(other for other, how in SHOWN.items() if how.windows == "asked" and LAYERS[other].floats)
+        raise ArgumentError(f"what='kept' follows all methods and the layers {followed}, but not {name}")
+    return runner(name, shape, windows, given, seed)
 
 
 def takes_one_cell(method: Method, parameters: Mapping[str, Any]) -> bool:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ Limits = tuple[float, float]
 MOST_CELLS = 2048  # of one axis are drawn: no panel has as many dots
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Panel:
     """One map of the picture: (length,), (height, width) or (height, width, 3) values."""
 
@@ -45,7 +45,7 @@ class Panel:
         return 4.6, min(max(3.4 * height / width + 0.75, 1.8), 6.0)
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class View:
     """Which part of an array is drawn: the channel of several, the cell of a volume's first axis."""
 
@@ -78,6 +78,8 @@ class View:
 def panels_of(subject: Subject, field: Field, view: View) -> Iterator[Panel]:
     """One panel a field; more if the method made several channels of each, as avg_max in mode "cat"."""
     channels = len(subject.field.values)
+    if len(field.values) < channels:  # pooled along the channels: a grey map beside a coloured one
+        subject, channels = dataclasses.replace(subject, rgb=False), 1
     groups = len(field.values) // channels
     for group in range(groups):
         title = f"{field.name} {group + 1}/{groups}" if groups > 1 else field.name
@@ -94,7 +96,7 @@ def panels_of(subject: Subject, field: Field, view: View) -> Iterator[Panel]:
         if subject.rgb:
             values = np.moveaxis(thinned(maps), 0, -1)
         else:
-            values = maps[view.channel or 0]
+            values = maps[view.channel or 0 if channels > 1 else 0]
             values = thinned(values) if len(axes) == 2 else values
         yield Panel(title, values, axes, cells, subject)
 

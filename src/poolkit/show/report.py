@@ -14,6 +14,7 @@ from poolkit.errors import ArgumentError
 from poolkit.show import table
 from poolkit.show.field import Field, Subject
 from poolkit.show.kept import Kept, kept
+from poolkit.show.layers import SHOWN, check, pool_layer, said
 from poolkit.show.loading import Selection, load
 from poolkit.show.numbers import Numbers
 from poolkit.show.page import page
@@ -101,7 +102,8 @@ def report(
 
     Args:
         file: a path, a sample's name, or what :func:`load` gave.
-        methods: names, or pairs of a name and its parameters: ``["max", ("lp", {"norm_type": 3})]``.
+        methods: names of methods and of layers that make maps, or pairs of a name and its parameters:
+            ``["max", ("lp", {"norm_type": 3}), "blur"]``.
         windows: a :class:`WindowArguments` or an :class:`AdaptiveArguments`; 2 x 2 by default.
         what: "pooled": how large the maps are; "kept": where they came from and what was thrown away.
         shift: instead, how much maps change under shifts of 0 to this many cells.
@@ -123,25 +125,43 @@ def report(
     calls = tuple((call, {}) if isinstance(call, str) else call for call in methods)
     if not calls:
         raise ArgumentError("methods must name at least one method, but got none")
+    for name, _ in calls:
+        check(name)
     subject = file if isinstance(file, Subject) else load(file, selection)
     View(channel, slice).check(subject)
-    said, drawn = str(chosen), (channel, slice)
+    windows_said, drawn = said((name for name, _ in calls), chosen), (channel, slice)
     tables: tuple[Numbers, ...]
     if shift is not None:
+        windows_said = str(chosen)  # of strided subsampling, at least
         named = [(None, {}), *calls]
         shifts = tuple(
             shift_of(subject.field, name, chosen, parameters, shift, seed)
             for name, parameters in track(named, "shifting")
         )
-        tables = table.shifts(subject, shifts, said)
-        return Report(subject, calls, said, shifts, tables, partial(draw_shifts, subject, shifts, said))
+        tables = table.shifts(subject, shifts, windows_said)
+        return Report(subject, calls, windows_said, shifts, tables, partial(draw_shifts, subject, shifts, windows_said))
     if what == "kept":
         kepts = tuple(
             kept(subject.field, name, chosen, parameters, seed, restore=restore, track=track)
             for name, parameters in calls
         )
-        tables = (table.losses(subject, kepts, said),)
-        return Report(subject, calls, said, kepts, tables, partial(draw_kept, subject, kepts, said, *drawn))
-    fields = tuple(pool(subject.field, name, chosen, parameters, seed) for name, parameters in track(calls, "pooling"))
-    tables = (table.sizes(subject, fields, said),)
-    return Report(subject, calls, said, fields, tables, partial(draw, subject, fields, said, *drawn))
+        tables = (table.losses(subject, kepts, windows_said),)
+        return Report(
+            subject, calls, windows_said, kepts, tables, partial(draw_kept, subject, kepts, windows_said, *drawn)
+        )
+    fields = tuple(
+        each
+        for name, parameters in track(calls, "pooling")
+        for each in maps(subject.field, name, chosen, parameters, seed)
+    )
+    tables = (table.sizes(subject, fields, windows_said),)
+    return Report(subject, calls, windows_said, fields, tables, partial(draw, subject, fields, windows_said, *drawn))
+
+
+def maps(
+    field: Field, name: str, windows: AnyArguments, parameters: Mapping[str, Any], seed: int = 0
+) -> tuple[Field, ...]:
+    """What a method or a layer makes of the field."""
+    if name in SHOWN:
+        return pool_layer(field, name, windows, parameters, seed)
+    return (pool(field, name, windows, parameters, seed),)

@@ -14,6 +14,7 @@ from poolkit.errors import ArgumentError
 from poolkit.geometry import Windows
 from poolkit.show.distance import distance
 from poolkit.show.field import Field
+from poolkit.show.layers import SHOWN, own_step, pool_layer
 from poolkit.show.pooling import AdaptiveArguments, AnyArguments, label, pool
 
 Array = NDArray[Any]
@@ -42,8 +43,8 @@ def shift(
 
     The map wraps around too: along that axis the windows run on into the start instead of padding, and cells are cut
     from the end until the strides come out even. So a shift by a whole stride moves the map by one cell and changes
-    nothing else, unless the method draws. `name` None is strided subsampling, the cell in each window's corner: what
-    there is to do without pooling.
+    nothing else, unless the method draws. A layer sees the input between two more of it, which is the same. `name` None
+    is strided subsampling, the cell in each window's corner: what there is to do without pooling.
 
     Raises ArgumentError for unknown methods and parameters, windows that do not fit, and shifts longer than the axis.
     """
@@ -52,16 +53,24 @@ def shift(
     if 0 in strides:
         raise ArgumentError(f"shifts are for outputs no larger than the input, but {windows} is")
     step, along = strides[-1], plan.axes[-1]
+    if name in SHOWN:
+        step = own_step(name, step)
     cells = field.values[..., : along.size // step * step or along.size]
     if not 1 <= most < cells.shape[-1]:
         raise ArgumentError(f"shift should be from 1 to {cells.shape[-1] - 1}, but got {most}")
-    known = () if name is None else (param.name for param in methods.get(name).params)
+    known = () if name is None or name in SHOWN else (param.name for param in methods.get(name).params)
     if isinstance(getattr(windows, "padding", 0), str) and "count_include_pad" in known:
         given["count_include_pad"] = False  # 'same' never counts its padding, which becomes numbers here
 
     def subsampled(values: Array) -> Array:
         corners = (slice(None, None, stride) for stride in strides)
         return values[(slice(None), *corners)]
+
+    def of_layer(values: Array) -> Array:
+        """The map of the one in the middle of three inputs side by side, which knows no edges."""
+        three, out = dataclasses.replace(field, values=np.tile(values, 3)), values.shape[-1] // step
+        maps = pool_layer(three, str(name), windows, given, seed)
+        return np.concatenate([y.values[..., out : 2 * out] for y in maps])
 
     def pooled(values: Array) -> Array:
         reach = along.dilation * (along.kernel - 1) + 1 if along.kernel else step
@@ -70,7 +79,7 @@ def shift(
 
     if name is None:
         return changes(SUBSAMPLED, subsampled, cells, step, most)
-    return changes(label(name, parameters or {}), pooled, cells, step, most)
+    return changes(label(name, parameters or {}), of_layer if name in SHOWN else pooled, cells, step, most)
 
 
 def changes(name: str, function: Callable[[Array], Array], values: Array, stride: int, most: int) -> Shift:
