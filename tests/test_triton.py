@@ -78,7 +78,7 @@ def test_operators_are_registered() -> None:
 def test_kernels_are_chosen(fake_gpu: FakeTensorMode, monkeypatch: pytest.MonkeyPatch) -> None:
     with fake_gpu:
         x = torch.empty(1, 2, 4, 4, device="cuda")
-        for kernel in ops.KERNELS:
+        for kernel in gpu.DTYPES:
             assert ops.why_no_kernel(x, kernel) is None
         assert ops.why_no_kernel(x, "filter") == "'filter' has no kernel for device 'cuda'"
         assert ops.why_no_kernel(x.long(), "avg") == "there is no kernel for torch.int64 on device 'cuda'"

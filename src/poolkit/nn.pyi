@@ -707,6 +707,84 @@ class GlobalAvgMaxPool3d(torch.nn.Module):
     def __init__(self, mode: str = 'add', scale: float = 0.5, keepdim: bool = True) -> None: ...
     def forward(self, input: Tensor) -> Tensor: ...
 
+class MixedPool1d(torch.nn.Module):
+    kernel_size: Size
+    stride: Size | None
+    padding: Padding
+    dilation: Size
+    ceil_mode: bool
+    p: float
+    granularity: str
+    count_include_pad: bool
+    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, p: float = 0.5, granularity: str = 'channel', count_include_pad: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class MixedPool2d(torch.nn.Module):
+    kernel_size: Size
+    stride: Size | None
+    padding: Padding
+    dilation: Size
+    ceil_mode: bool
+    p: float
+    granularity: str
+    count_include_pad: bool
+    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, p: float = 0.5, granularity: str = 'channel', count_include_pad: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class MixedPool3d(torch.nn.Module):
+    kernel_size: Size
+    stride: Size | None
+    padding: Padding
+    dilation: Size
+    ceil_mode: bool
+    p: float
+    granularity: str
+    count_include_pad: bool
+    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, p: float = 0.5, granularity: str = 'channel', count_include_pad: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class AdaptiveMixedPool1d(torch.nn.Module):
+    output_size: int | None | Sequence[int | None]
+    p: float
+    granularity: str
+    def __init__(self, output_size: int | None | Sequence[int | None], p: float = 0.5, granularity: str = 'channel') -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class AdaptiveMixedPool2d(torch.nn.Module):
+    output_size: int | None | Sequence[int | None]
+    p: float
+    granularity: str
+    def __init__(self, output_size: int | None | Sequence[int | None], p: float = 0.5, granularity: str = 'channel') -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class AdaptiveMixedPool3d(torch.nn.Module):
+    output_size: int | None | Sequence[int | None]
+    p: float
+    granularity: str
+    def __init__(self, output_size: int | None | Sequence[int | None], p: float = 0.5, granularity: str = 'channel') -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class GlobalMixedPool1d(torch.nn.Module):
+    p: float
+    granularity: str
+    keepdim: bool
+    def __init__(self, p: float = 0.5, granularity: str = 'channel', keepdim: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class GlobalMixedPool2d(torch.nn.Module):
+    p: float
+    granularity: str
+    keepdim: bool
+    def __init__(self, p: float = 0.5, granularity: str = 'channel', keepdim: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class GlobalMixedPool3d(torch.nn.Module):
+    p: float
+    granularity: str
+    keepdim: bool
+    def __init__(self, p: float = 0.5, granularity: str = 'channel', keepdim: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
 class SoftPool1d(torch.nn.Module):
     kernel_size: Size
     stride: Size | None
@@ -855,84 +933,6 @@ class GlobalLogSumExpPool3d(torch.nn.Module):
     mean: bool
     keepdim: bool
     def __init__(self, r: float = 10.0, mean: bool = True, keepdim: bool = True) -> None: ...
-    def forward(self, input: Tensor) -> Tensor: ...
-
-class MixedPool1d(torch.nn.Module):
-    kernel_size: Size
-    stride: Size | None
-    padding: Padding
-    dilation: Size
-    ceil_mode: bool
-    p: float
-    granularity: str
-    count_include_pad: bool
-    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, p: float = 0.5, granularity: str = 'channel', count_include_pad: bool = True) -> None: ...
-    def forward(self, input: Tensor) -> Tensor: ...
-
-class MixedPool2d(torch.nn.Module):
-    kernel_size: Size
-    stride: Size | None
-    padding: Padding
-    dilation: Size
-    ceil_mode: bool
-    p: float
-    granularity: str
-    count_include_pad: bool
-    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, p: float = 0.5, granularity: str = 'channel', count_include_pad: bool = True) -> None: ...
-    def forward(self, input: Tensor) -> Tensor: ...
-
-class MixedPool3d(torch.nn.Module):
-    kernel_size: Size
-    stride: Size | None
-    padding: Padding
-    dilation: Size
-    ceil_mode: bool
-    p: float
-    granularity: str
-    count_include_pad: bool
-    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, p: float = 0.5, granularity: str = 'channel', count_include_pad: bool = True) -> None: ...
-    def forward(self, input: Tensor) -> Tensor: ...
-
-class AdaptiveMixedPool1d(torch.nn.Module):
-    output_size: int | None | Sequence[int | None]
-    p: float
-    granularity: str
-    def __init__(self, output_size: int | None | Sequence[int | None], p: float = 0.5, granularity: str = 'channel') -> None: ...
-    def forward(self, input: Tensor) -> Tensor: ...
-
-class AdaptiveMixedPool2d(torch.nn.Module):
-    output_size: int | None | Sequence[int | None]
-    p: float
-    granularity: str
-    def __init__(self, output_size: int | None | Sequence[int | None], p: float = 0.5, granularity: str = 'channel') -> None: ...
-    def forward(self, input: Tensor) -> Tensor: ...
-
-class AdaptiveMixedPool3d(torch.nn.Module):
-    output_size: int | None | Sequence[int | None]
-    p: float
-    granularity: str
-    def __init__(self, output_size: int | None | Sequence[int | None], p: float = 0.5, granularity: str = 'channel') -> None: ...
-    def forward(self, input: Tensor) -> Tensor: ...
-
-class GlobalMixedPool1d(torch.nn.Module):
-    p: float
-    granularity: str
-    keepdim: bool
-    def __init__(self, p: float = 0.5, granularity: str = 'channel', keepdim: bool = True) -> None: ...
-    def forward(self, input: Tensor) -> Tensor: ...
-
-class GlobalMixedPool2d(torch.nn.Module):
-    p: float
-    granularity: str
-    keepdim: bool
-    def __init__(self, p: float = 0.5, granularity: str = 'channel', keepdim: bool = True) -> None: ...
-    def forward(self, input: Tensor) -> Tensor: ...
-
-class GlobalMixedPool3d(torch.nn.Module):
-    p: float
-    granularity: str
-    keepdim: bool
-    def __init__(self, p: float = 0.5, granularity: str = 'channel', keepdim: bool = True) -> None: ...
     def forward(self, input: Tensor) -> Tensor: ...
 
 class StochasticPool1d(torch.nn.Module):
@@ -1283,6 +1283,72 @@ class GlobalRangePool3d(torch.nn.Module):
     def __init__(self, keepdim: bool = True) -> None: ...
     def forward(self, input: Tensor) -> Tensor: ...
 
+class VarPool1d(torch.nn.Module):
+    kernel_size: Size
+    stride: Size | None
+    padding: Padding
+    dilation: Size
+    ceil_mode: bool
+    unbiased: bool
+    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, unbiased: bool = False) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class VarPool2d(torch.nn.Module):
+    kernel_size: Size
+    stride: Size | None
+    padding: Padding
+    dilation: Size
+    ceil_mode: bool
+    unbiased: bool
+    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, unbiased: bool = False) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class VarPool3d(torch.nn.Module):
+    kernel_size: Size
+    stride: Size | None
+    padding: Padding
+    dilation: Size
+    ceil_mode: bool
+    unbiased: bool
+    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, unbiased: bool = False) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class AdaptiveVarPool1d(torch.nn.Module):
+    output_size: int | None | Sequence[int | None]
+    unbiased: bool
+    def __init__(self, output_size: int | None | Sequence[int | None], unbiased: bool = False) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class AdaptiveVarPool2d(torch.nn.Module):
+    output_size: int | None | Sequence[int | None]
+    unbiased: bool
+    def __init__(self, output_size: int | None | Sequence[int | None], unbiased: bool = False) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class AdaptiveVarPool3d(torch.nn.Module):
+    output_size: int | None | Sequence[int | None]
+    unbiased: bool
+    def __init__(self, output_size: int | None | Sequence[int | None], unbiased: bool = False) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class GlobalVarPool1d(torch.nn.Module):
+    unbiased: bool
+    keepdim: bool
+    def __init__(self, unbiased: bool = False, keepdim: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class GlobalVarPool2d(torch.nn.Module):
+    unbiased: bool
+    keepdim: bool
+    def __init__(self, unbiased: bool = False, keepdim: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class GlobalVarPool3d(torch.nn.Module):
+    unbiased: bool
+    keepdim: bool
+    def __init__(self, unbiased: bool = False, keepdim: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
 class StdPool1d(torch.nn.Module):
     kernel_size: Size
     stride: Size | None
@@ -1356,72 +1422,6 @@ class GlobalStdPool3d(torch.nn.Module):
     eps: float
     keepdim: bool
     def __init__(self, unbiased: bool = False, eps: float = 1e-05, keepdim: bool = True) -> None: ...
-    def forward(self, input: Tensor) -> Tensor: ...
-
-class VarPool1d(torch.nn.Module):
-    kernel_size: Size
-    stride: Size | None
-    padding: Padding
-    dilation: Size
-    ceil_mode: bool
-    unbiased: bool
-    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, unbiased: bool = False) -> None: ...
-    def forward(self, input: Tensor) -> Tensor: ...
-
-class VarPool2d(torch.nn.Module):
-    kernel_size: Size
-    stride: Size | None
-    padding: Padding
-    dilation: Size
-    ceil_mode: bool
-    unbiased: bool
-    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, unbiased: bool = False) -> None: ...
-    def forward(self, input: Tensor) -> Tensor: ...
-
-class VarPool3d(torch.nn.Module):
-    kernel_size: Size
-    stride: Size | None
-    padding: Padding
-    dilation: Size
-    ceil_mode: bool
-    unbiased: bool
-    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, unbiased: bool = False) -> None: ...
-    def forward(self, input: Tensor) -> Tensor: ...
-
-class AdaptiveVarPool1d(torch.nn.Module):
-    output_size: int | None | Sequence[int | None]
-    unbiased: bool
-    def __init__(self, output_size: int | None | Sequence[int | None], unbiased: bool = False) -> None: ...
-    def forward(self, input: Tensor) -> Tensor: ...
-
-class AdaptiveVarPool2d(torch.nn.Module):
-    output_size: int | None | Sequence[int | None]
-    unbiased: bool
-    def __init__(self, output_size: int | None | Sequence[int | None], unbiased: bool = False) -> None: ...
-    def forward(self, input: Tensor) -> Tensor: ...
-
-class AdaptiveVarPool3d(torch.nn.Module):
-    output_size: int | None | Sequence[int | None]
-    unbiased: bool
-    def __init__(self, output_size: int | None | Sequence[int | None], unbiased: bool = False) -> None: ...
-    def forward(self, input: Tensor) -> Tensor: ...
-
-class GlobalVarPool1d(torch.nn.Module):
-    unbiased: bool
-    keepdim: bool
-    def __init__(self, unbiased: bool = False, keepdim: bool = True) -> None: ...
-    def forward(self, input: Tensor) -> Tensor: ...
-
-class GlobalVarPool2d(torch.nn.Module):
-    unbiased: bool
-    keepdim: bool
-    def __init__(self, unbiased: bool = False, keepdim: bool = True) -> None: ...
-    def forward(self, input: Tensor) -> Tensor: ...
-
-class GlobalVarPool3d(torch.nn.Module):
-    unbiased: bool
-    keepdim: bool
-    def __init__(self, unbiased: bool = False, keepdim: bool = True) -> None: ...
     def forward(self, input: Tensor) -> Tensor: ...
 
 class MaxUnpool1d(torch.nn.Module):
