@@ -26,6 +26,7 @@
   REDUCER(quantile, Quantile)              \
   REDUCER(quantile_linear, QuantileLinear) \
   REDUCER(top_k_mean, TopKMean)            \
+  REDUCER(trimmed_mean, TrimmedMean)       \
   REDUCER(stochastic, Stochastic)          \
   REDUCER(stochastic_mean, StochasticMean) \
   REDUCER(soft, Soft)                      \

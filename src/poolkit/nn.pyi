@@ -1226,6 +1226,72 @@ class GlobalTopKMeanPool3d(torch.nn.Module):
     def __init__(self, k: int, keepdim: bool = True) -> None: ...
     def forward(self, input: Tensor) -> Tensor: ...
 
+class TrimmedMeanPool1d(torch.nn.Module):
+    kernel_size: Size
+    stride: Size | None
+    padding: Padding
+    dilation: Size
+    ceil_mode: bool
+    trim: float
+    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, trim: float = 0.25) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class TrimmedMeanPool2d(torch.nn.Module):
+    kernel_size: Size
+    stride: Size | None
+    padding: Padding
+    dilation: Size
+    ceil_mode: bool
+    trim: float
+    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, trim: float = 0.25) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class TrimmedMeanPool3d(torch.nn.Module):
+    kernel_size: Size
+    stride: Size | None
+    padding: Padding
+    dilation: Size
+    ceil_mode: bool
+    trim: float
+    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, trim: float = 0.25) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class AdaptiveTrimmedMeanPool1d(torch.nn.Module):
+    output_size: int | None | Sequence[int | None]
+    trim: float
+    def __init__(self, output_size: int | None | Sequence[int | None], trim: float = 0.25) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class AdaptiveTrimmedMeanPool2d(torch.nn.Module):
+    output_size: int | None | Sequence[int | None]
+    trim: float
+    def __init__(self, output_size: int | None | Sequence[int | None], trim: float = 0.25) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class AdaptiveTrimmedMeanPool3d(torch.nn.Module):
+    output_size: int | None | Sequence[int | None]
+    trim: float
+    def __init__(self, output_size: int | None | Sequence[int | None], trim: float = 0.25) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class GlobalTrimmedMeanPool1d(torch.nn.Module):
+    trim: float
+    keepdim: bool
+    def __init__(self, trim: float = 0.25, keepdim: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class GlobalTrimmedMeanPool2d(torch.nn.Module):
+    trim: float
+    keepdim: bool
+    def __init__(self, trim: float = 0.25, keepdim: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class GlobalTrimmedMeanPool3d(torch.nn.Module):
+    trim: float
+    keepdim: bool
+    def __init__(self, trim: float = 0.25, keepdim: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
 class RangePool1d(torch.nn.Module):
     kernel_size: Size
     stride: Size | None
