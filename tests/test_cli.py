@@ -267,7 +267,7 @@ def test_common_parameters_yield_to_a_methods_own() -> None:
 @pytest.mark.parametrize(
     ("method", "reason"),
     [
-        ("sofft:temperature=2", "'var', but got 'sofft'; did you mean 'soft'?"),
+        ("sofft:temperature=2", "but got 'sofft'; did you mean 'soft'?"),
         ("", "method must be one of 'max'"),
         (
             "soft:temprature=2",

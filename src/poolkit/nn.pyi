@@ -1349,72 +1349,6 @@ class GlobalRangePool3d(torch.nn.Module):
     def __init__(self, keepdim: bool = True) -> None: ...
     def forward(self, input: Tensor) -> Tensor: ...
 
-class VarPool1d(torch.nn.Module):
-    kernel_size: Size
-    stride: Size | None
-    padding: Padding
-    dilation: Size
-    ceil_mode: bool
-    unbiased: bool
-    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, unbiased: bool = False) -> None: ...
-    def forward(self, input: Tensor) -> Tensor: ...
-
-class VarPool2d(torch.nn.Module):
-    kernel_size: Size
-    stride: Size | None
-    padding: Padding
-    dilation: Size
-    ceil_mode: bool
-    unbiased: bool
-    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, unbiased: bool = False) -> None: ...
-    def forward(self, input: Tensor) -> Tensor: ...
-
-class VarPool3d(torch.nn.Module):
-    kernel_size: Size
-    stride: Size | None
-    padding: Padding
-    dilation: Size
-    ceil_mode: bool
-    unbiased: bool
-    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, unbiased: bool = False) -> None: ...
-    def forward(self, input: Tensor) -> Tensor: ...
-
-class AdaptiveVarPool1d(torch.nn.Module):
-    output_size: int | None | Sequence[int | None]
-    unbiased: bool
-    def __init__(self, output_size: int | None | Sequence[int | None], unbiased: bool = False) -> None: ...
-    def forward(self, input: Tensor) -> Tensor: ...
-
-class AdaptiveVarPool2d(torch.nn.Module):
-    output_size: int | None | Sequence[int | None]
-    unbiased: bool
-    def __init__(self, output_size: int | None | Sequence[int | None], unbiased: bool = False) -> None: ...
-    def forward(self, input: Tensor) -> Tensor: ...
-
-class AdaptiveVarPool3d(torch.nn.Module):
-    output_size: int | None | Sequence[int | None]
-    unbiased: bool
-    def __init__(self, output_size: int | None | Sequence[int | None], unbiased: bool = False) -> None: ...
-    def forward(self, input: Tensor) -> Tensor: ...
-
-class GlobalVarPool1d(torch.nn.Module):
-    unbiased: bool
-    keepdim: bool
-    def __init__(self, unbiased: bool = False, keepdim: bool = True) -> None: ...
-    def forward(self, input: Tensor) -> Tensor: ...
-
-class GlobalVarPool2d(torch.nn.Module):
-    unbiased: bool
-    keepdim: bool
-    def __init__(self, unbiased: bool = False, keepdim: bool = True) -> None: ...
-    def forward(self, input: Tensor) -> Tensor: ...
-
-class GlobalVarPool3d(torch.nn.Module):
-    unbiased: bool
-    keepdim: bool
-    def __init__(self, unbiased: bool = False, keepdim: bool = True) -> None: ...
-    def forward(self, input: Tensor) -> Tensor: ...
-
 class StdPool1d(torch.nn.Module):
     kernel_size: Size
     stride: Size | None
@@ -1488,6 +1422,72 @@ class GlobalStdPool3d(torch.nn.Module):
     eps: float
     keepdim: bool
     def __init__(self, unbiased: bool = False, eps: float = 1e-05, keepdim: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class VarPool1d(torch.nn.Module):
+    kernel_size: Size
+    stride: Size | None
+    padding: Padding
+    dilation: Size
+    ceil_mode: bool
+    unbiased: bool
+    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, unbiased: bool = False) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class VarPool2d(torch.nn.Module):
+    kernel_size: Size
+    stride: Size | None
+    padding: Padding
+    dilation: Size
+    ceil_mode: bool
+    unbiased: bool
+    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, unbiased: bool = False) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class VarPool3d(torch.nn.Module):
+    kernel_size: Size
+    stride: Size | None
+    padding: Padding
+    dilation: Size
+    ceil_mode: bool
+    unbiased: bool
+    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, unbiased: bool = False) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class AdaptiveVarPool1d(torch.nn.Module):
+    output_size: int | None | Sequence[int | None]
+    unbiased: bool
+    def __init__(self, output_size: int | None | Sequence[int | None], unbiased: bool = False) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class AdaptiveVarPool2d(torch.nn.Module):
+    output_size: int | None | Sequence[int | None]
+    unbiased: bool
+    def __init__(self, output_size: int | None | Sequence[int | None], unbiased: bool = False) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class AdaptiveVarPool3d(torch.nn.Module):
+    output_size: int | None | Sequence[int | None]
+    unbiased: bool
+    def __init__(self, output_size: int | None | Sequence[int | None], unbiased: bool = False) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class GlobalVarPool1d(torch.nn.Module):
+    unbiased: bool
+    keepdim: bool
+    def __init__(self, unbiased: bool = False, keepdim: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class GlobalVarPool2d(torch.nn.Module):
+    unbiased: bool
+    keepdim: bool
+    def __init__(self, unbiased: bool = False, keepdim: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class GlobalVarPool3d(torch.nn.Module):
+    unbiased: bool
+    keepdim: bool
+    def __init__(self, unbiased: bool = False, keepdim: bool = True) -> None: ...
     def forward(self, input: Tensor) -> Tensor: ...
 
 class MaxUnpool1d(torch.nn.Module):
