@@ -87,7 +87,7 @@ def trimmed_mean(case: Case) -> Reduction:
     def reduce(windows: Tensor, dim: int) -> Tensor:
         n = windows.shape[dim]
         dropped = min(trim * n, n / 2 - 0.25)
-        ranks = torch.arange(n)
+        ranks = torch.arange(n, device=windows.device)
         shares = (ranks + 1).clamp(max=n - dropped) - ranks.clamp(min=dropped)
         return windows.sort(dim).values.movedim(dim, -1) @ (shares.clamp(min=0) / (n - 2 * dropped)).to(windows.dtype)
 
