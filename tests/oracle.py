@@ -10,6 +10,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
@@ -228,6 +229,23 @@ def _top_k_mean(values: Array, padded: int, k: int) -> list[Part]:
     return [Part(float(np.sum(values[chosen])) / len(chosen), slope)]
 
 
+def _trimmed_mean(values: Array, padded: int, trim: float = 0.25) -> list[Part]:
+    size = len(values)
+    if np.isnan(values).any():
+        return [Part(math.nan, np.full(size, 1 / size))]
+    # In order the cells are as many intervals of length 1; each counts as far as it lies between the dropped ends.
+    low = Fraction(str(trim)) * size
+    high = size - low
+    parts = [max(min(rank + 1, high) - max(rank, low), Fraction(0)) for rank in range(size)]
+    if low == high:  # the middle cell, or the two that meet in the middle
+        parts = [Fraction(rank <= low <= rank + 1) for rank in range(size)]
+    slope = np.zeros(size)
+    for place, part in zip(sorted(range(size), key=lambda place: values[place]), parts, strict=True):
+        slope[place] = part / sum(parts)
+    kept = slope > 0
+    return [Part(float(np.sum(values[kept] * slope[kept])), slope)]
+
+
 def _gem(values: Array, padded: int, p: float = 3.0, eps: float = 1e-6) -> list[Part]:
     if np.isnan(values).any():
         return [Part(math.nan, np.full(len(values), math.nan))]
@@ -285,6 +303,7 @@ RULES: dict[str, Callable[..., list[Part]]] = {
     "median": _median,
     "quantile": _quantile,
     "top_k_mean": _top_k_mean,
+    "trimmed_mean": _trimmed_mean,
     "gem": _gem,
     "log_sum_exp": _log_sum_exp,
     "range": _range,

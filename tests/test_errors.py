@@ -425,10 +425,8 @@ def test_the_largest_values_allowed_take_no_memory_and_no_time() -> None:
     output = in_little_memory("""
         most = 2**31 - 1
         x = torch.arange(1.0, 6.0).reshape(1, 1, 5).requires_grad_()
-        params = {"lp": {"norm_type": 2.0}, "power_avg": {"norm_type": 2.0}}
-        params |= {"quantile": {"q": 0.5}, "top_k_mean": {"k": 2}}
         from poolkit.methods import METHODS
-        for name in METHODS:
+        for name, method in METHODS.items():
             pool = getattr(F, f"{name}_pool1d")
             for arguments in (
                 {"kernel_size": 2, "stride": most},
@@ -439,7 +437,7 @@ def test_the_largest_values_allowed_take_no_memory_and_no_time() -> None:
                 {"kernel_size": 2, "stride": 1, "dilation": most, "padding": ((0, most - 4),)},
             ):
                 try:
-                    y = pool(x, **params.get(name, {}), **arguments)
+                    y = pool(x, **method.samples[0], **arguments)
                     y.sum().backward()
                 except ArgumentError as error:
                     print(name, arguments, error)

@@ -28,12 +28,6 @@ every_form = pytest.mark.parametrize("form", FORMS)
 
 ROUNDING = {"float64": 1e-11, "float32": 2e-5, "float16": 2e-3}
 INTEGERS = ("bool", "uint8", "int8", "int16", "int32", "int64")
-REQUIRED = {
-    "lp": {"norm_type": 3.0},
-    "power_avg": {"norm_type": 2.0},
-    "quantile": {"q": 0.25, "interpolation": "nearest"},
-    "top_k_mean": {"k": 3},
-}
 
 
 def pool(name: str, form: str, x: Array, rank: int, **arguments: Any) -> Any:
@@ -191,7 +185,7 @@ def test_integers(dtype: str, data_format: str) -> None:
         if dtype == "int64" and name in ("avg", "sum"):
             continue
         with pytest.raises(NotImplementedError, match=rf"input must have one of the dtypes .*, but got {dtype}"):
-            pool(name, "windowed", given_x, 2, kernel_size=2, **REQUIRED.get(name, {}), data_format=data_format)
+            pool(name, "windowed", given_x, 2, kernel_size=2, **METHODS[name].samples[0], data_format=data_format)
 
 
 def test_averages_of_integers() -> None:
@@ -233,9 +227,9 @@ def test_bfloat16() -> None:
     x = values("normal", (2, 9, 7, 6)).astype(bfloat16)
     bits = torch.from_numpy(x.view(np.int16)).view(torch.bfloat16)
     for name in METHODS:
-        expected = getattr(functional, f"{name}_pool2d")(bits, **REQUIRED.get(name, {}), kernel_size=3, stride=2)
+        expected = getattr(functional, f"{name}_pool2d")(bits, **METHODS[name].samples[0], kernel_size=3, stride=2)
         out = np.zeros(tuple(expected.shape), bfloat16)
-        y = pool(name, "windowed", x, 2, kernel_size=3, stride=2, **REQUIRED.get(name, {}), out=out)
+        y = pool(name, "windowed", x, 2, kernel_size=3, stride=2, **METHODS[name].samples[0], out=out)
         assert y is out
         np.testing.assert_array_equal(y.view(np.int16), expected.view(torch.int16).numpy())
     assert pooling.avg_pool2d(np.ones((1, 2, 2), np.int8), 2, dtype=bfloat16).dtype == bfloat16
@@ -256,7 +250,7 @@ def test_empty_batch(name: str, form: str, data_format: str) -> None:
         in_format(x, 2, data_format),
         2,
         **problem.arguments,
-        **REQUIRED.get(name, {}),
+        **METHODS[name].samples[0],
         data_format=data_format,
     )
     size = tuple(len(axis) for axis in problem.axes)
@@ -419,7 +413,7 @@ def test_wrong_parameters(name: str) -> None:
         for _ in range(2):  # a remembered answer must not hide the error
             with pytest.raises((ArgumentError, TypeError), match=list(wrong)[-1]):
                 pool(name, "windowed", x, 2, kernel_size=2, **wrong)
-    good = REQUIRED.get(name, {})
+    good = METHODS[name].samples[0]
     for argument, value in (("kernel_size", 2), ("stride", 1), ("dilation", 1), ("output_size", 2)):
         form, rest = ("adaptive", {}) if argument == "output_size" else ("windowed", {"kernel_size": 2})
         pool(name, form, x, 2, **{**rest, argument: value}, **good)

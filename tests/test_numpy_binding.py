@@ -46,14 +46,13 @@ import sys
 sys.modules["torch"] = None  # importing it raises ImportError
 import numpy as np
 import poolkit.numpy as pooling
+from poolkit.methods import METHODS
 
 x = np.arange(32.0).reshape(1, 2, 4, 4)
-for name in pooling.__all__:
-    if name.endswith("_pool2d"):
-        arguments = {"norm_type": 2.0} if "lp" in name or "power" in name else {}
-        arguments |= {"q": 0.5} if "quantile" in name else {"k": 2} if "top_k" in name else {}
-        size = {} if "global" in name else {"output_size": 2} if "adaptive" in name else {"kernel_size": 2}
-        assert getattr(pooling, name)(x, **size, **arguments).dtype == x.dtype
+sizes = {"": {"kernel_size": 2}, "adaptive_": {"output_size": 2}, "global_": {}}
+for name, method in METHODS.items():
+    for form, size in sizes.items():
+        assert getattr(pooling, f"{form}{name}_pool2d")(x, **size, **method.samples[0]).dtype == x.dtype
 pooling.explain(x, "max", kernel_size=2)
 print(sum(name.partition(".")[0] == "torch" for name in sys.modules))
 """

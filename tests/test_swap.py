@@ -171,8 +171,8 @@ def test_a_shared_module_is_replaced_wherever_it_stands() -> None:
 
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_with_every_kind_of_windows(name: str) -> None:
-    given = {"lp": {"norm_type": 2.0}, "power_avg": {"norm_type": 2.0}, "quantile": {"q": 0.3}, "top_k_mean": {"k": 2}}
-    target = (name, given.get(name, {}))
+    given = METHODS[name].samples[0]
+    target = (name, given)
     for rank in (1, 2, 3):
         front: Any = torch_nn
         for old in (
@@ -187,14 +187,14 @@ def test_every_method_with_every_kind_of_windows(name: str) -> None:
             y = model(x)
             assert y.shape == shape
             # Where it starts near the old one, its parameters are others than here.
-            if name in STARTS and name not in given:
+            if name in STARTS and not given:
                 continue
             if "output_size" in vars(old):
-                expected = getattr(functional, f"adaptive_{name}_pool{rank}d")(x, output_size=3, **given.get(name, {}))
+                expected = getattr(functional, f"adaptive_{name}_pool{rank}d")(x, output_size=3, **given)
             else:
                 windows = {"kernel_size": old.kernel_size, "stride": old.stride, "padding": old.padding}
                 function = getattr(functional, f"{name}_pool{rank}d")
-                expected = function(x, **windows, ceil_mode=True, **given.get(name, {}))
+                expected = function(x, **windows, ceil_mode=True, **given)
             torch.testing.assert_close(y, expected)
 
 
@@ -249,7 +249,7 @@ def test_new_methods_start_near_the_old_ones(new: str, old: str) -> None:
     learns = new.startswith("Learnt") and old == "max"
     assert error <= (0.03 if learns else NEAR.get(new, 1e-6))
     changed = torch_nn.Sequential(OLD[old]())
-    if new not in ("lp", "power_avg", "quantile", "top_k_mean", "LearntLPPool"):
+    if new != "LearntLPPool" and not (new in METHODS and METHODS[new].samples[0]):  # these have no default
         poolkit.swap(changed, {old: new}, init="default")
         assert (changed(x) - before).norm() > (model(x) - before).norm()
 

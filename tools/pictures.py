@@ -51,6 +51,7 @@ COMMANDS = {
     "median": f"{_PORTRAIT} --method median --method avg",
     "quantile": f"{_SONG} --kernel-size 6 --method quantile:q=0.1 --method quantile:q=0.9",
     "top_k_mean": f"{_SONG} --kernel-size 6 --method top_k_mean:k=4 --method avg",
+    "trimmed_mean": f"{_SONG} --kernel-size 6 --method trimmed_mean --method avg",
     "gem": f"{_PORTRAIT} --method gem:p=1 --method gem:p=8",
     "log_sum_exp": f"{_SONG} --kernel-size 6 --method log_sum_exp:r=0 --method log_sum_exp:r=0.3",
     "range": "grace_hopper --kernel-size 8 --method range --method std",

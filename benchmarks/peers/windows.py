@@ -81,6 +81,19 @@ def top_k_mean(case: Case) -> Reduction:
     return lambda windows, dim: windows.topk(k, dim).values.mean(dim)
 
 
+def trimmed_mean(case: Case) -> Reduction:
+    trim = case.params.get("trim", 0.25)
+
+    def reduce(windows: Tensor, dim: int) -> Tensor:
+        n = windows.shape[dim]
+        dropped = min(trim * n, n / 2 - 0.25)
+        ranks = torch.arange(n, device=windows.device)
+        shares = (ranks + 1).clamp(max=n - dropped) - ranks.clamp(min=dropped)
+        return windows.sort(dim).values.movedim(dim, -1) @ (shares.clamp(min=0) / (n - 2 * dropped)).to(windows.dtype)
+
+    return reduce
+
+
 def log_sum_exp(case: Case) -> Reduction:
     r = case.params.get("r", 10.0)
     return lambda windows, dim: ((r * windows).logsumexp(dim) - math.log(windows.shape[dim])) / r
@@ -105,6 +118,7 @@ REDUCTIONS: Reductions = {
     "median": median,
     "quantile": quantile,
     "top_k_mean": top_k_mean,
+    "trimmed_mean": trimmed_mean,
     "log_sum_exp": log_sum_exp,
     "range": spread,
     "var": variance,

@@ -1,4 +1,9 @@
-// The one list of the core's methods: the name used in Python's table, and the reducer or selector.
+// The one list of the core's methods: the name used in Python's table, and a struct that ends its family's file:
+//
+//   kNeeds             what its backward reads (run.h)
+//   kScatters          each output hands its gradient to one winner
+//   Reducer<T, extra>  its reducer (reducer.h) or selector (selector.h) for this storage type; extra asks it to keep
+//                      winners or, where the struct says kTakesLogits, to read logits
 #pragma once
 
 #include "reducers/draws.h"
@@ -21,6 +26,7 @@
   REDUCER(quantile, Quantile)              \
   REDUCER(quantile_linear, QuantileLinear) \
   REDUCER(top_k_mean, TopKMean)            \
+  REDUCER(trimmed_mean, TrimmedMean)       \
   REDUCER(stochastic, Stochastic)          \
   REDUCER(stochastic_mean, StochasticMean) \
   REDUCER(soft, Soft)                      \

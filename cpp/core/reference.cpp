@@ -252,6 +252,33 @@ Whole largest_mean(const std::vector<double>& values, size_t k) {
   return whole;
 }
 
+// The mean of what lies between trim n and n - trim n where the n values in order are intervals of length 1. With NaN
+// it is the mean of all, for the gradient's sake.
+Whole trimmed_mean(const std::vector<double>& values, double trim) {
+  const double n = double(values.size());
+  std::vector<size_t> order(values.size());
+  for (size_t i = 0; i < order.size(); ++i) order[i] = i;
+  long double low = trim * n;  // of which n - low is exact
+  if (std::any_of(values.begin(), values.end(), [](double value) { return is_nan(value); })) {
+    low = 0;
+  } else {
+    std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return values[a] < values[b]; });
+  }
+  if (std::abs(low - std::round(low)) < 1e-9) low = std::round(low);
+  const bool middle = 2 * low > n - 0.5;
+  Whole whole{0, 0, std::vector<double>(values.size()), std::vector<double>(values.size())};
+  for (size_t i = 0; i < order.size(); ++i) {
+    const long double rank = double(i), begin = std::max(rank, low), end = std::min(rank + 1, n - low);
+    double share = end > begin ? double((end - begin) / (n - 2 * low)) : 0;
+    if (middle) share = 0.5 * (i == (order.size() - 1) / 2) + 0.5 * (i == order.size() / 2);
+    if (share == 0) continue;
+    whole.y += share * values[order[i]];
+    whole.size += share * std::fabs(values[order[i]]);
+    whole.slope[order[i]] = share;
+  }
+  return whole;
+}
+
 Whole range_of(const std::vector<double>& values) {
   const size_t high = winner_of(values, false), low = winner_of(values, true);
   Whole whole{values[high] - values[low], std::fabs(values[high]) + std::fabs(values[low]),
@@ -263,7 +290,8 @@ Whole range_of(const std::vector<double>& values) {
 
 // The methods whose gradient takes the whole window again.
 bool is_whole(std::string_view method) {
-  return method == "log_sum_exp" || method == "range" || method == "std" || method == "var" || method == "top_k_mean";
+  return method == "log_sum_exp" || method == "range" || method == "std" || method == "var" || method == "top_k_mean" ||
+         method == "trimmed_mean";
 }
 
 Whole whole(std::string_view method, const double* params, const std::vector<double>& values) {
@@ -275,6 +303,7 @@ Whole whole(std::string_view method, const double* params, const std::vector<dou
   if (method == "log_sum_exp") return log_of_exponentials(values, params[0], params[1] != 0);
   if (method == "range") return range_of(values);
   if (method == "top_k_mean") return largest_mean(values, size_t(params[0]));
+  if (method == "trimmed_mean") return trimmed_mean(values, params[0]);
   return deviation(values, params[0] != 0, method == "std", params[1]);
 }
 

@@ -139,6 +139,8 @@ class PoolTest {
     if (name_ == "quantile") problem_.param[1] = double(pick(0, 2));
     if (name_ == "soft") problem_.param[0] = pick(0, 1) ? 1 : 0.25, problem_.param[1] = double(pick(0, 1));
     if (name_ == "top_k_mean") problem_.param[0] = double(pick(0, 3) ? pick(1, 5) : pick(1, 200));
+    constexpr double trims[] = {0, 0.1, 0.25, 1.0 / 9, 0.4, 0.5};
+    if (name_ == "trimmed_mean") problem_.param[0] = trims[pick(0, 5)];
     with_logits_ = takes_logits(method) && pick(0, 1);
     if (with_logits_) problem_.param[1] = 0;
     data_ = Data(pick(0, 3));

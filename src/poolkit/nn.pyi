@@ -707,6 +707,84 @@ class GlobalAvgMaxPool3d(torch.nn.Module):
     def __init__(self, mode: str = 'add', scale: float = 0.5, keepdim: bool = True) -> None: ...
     def forward(self, input: Tensor) -> Tensor: ...
 
+class MixedPool1d(torch.nn.Module):
+    kernel_size: Size
+    stride: Size | None
+    padding: Padding
+    dilation: Size
+    ceil_mode: bool
+    p: float
+    granularity: str
+    count_include_pad: bool
+    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, p: float = 0.5, granularity: str = 'channel', count_include_pad: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class MixedPool2d(torch.nn.Module):
+    kernel_size: Size
+    stride: Size | None
+    padding: Padding
+    dilation: Size
+    ceil_mode: bool
+    p: float
+    granularity: str
+    count_include_pad: bool
+    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, p: float = 0.5, granularity: str = 'channel', count_include_pad: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class MixedPool3d(torch.nn.Module):
+    kernel_size: Size
+    stride: Size | None
+    padding: Padding
+    dilation: Size
+    ceil_mode: bool
+    p: float
+    granularity: str
+    count_include_pad: bool
+    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, p: float = 0.5, granularity: str = 'channel', count_include_pad: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class AdaptiveMixedPool1d(torch.nn.Module):
+    output_size: int | None | Sequence[int | None]
+    p: float
+    granularity: str
+    def __init__(self, output_size: int | None | Sequence[int | None], p: float = 0.5, granularity: str = 'channel') -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class AdaptiveMixedPool2d(torch.nn.Module):
+    output_size: int | None | Sequence[int | None]
+    p: float
+    granularity: str
+    def __init__(self, output_size: int | None | Sequence[int | None], p: float = 0.5, granularity: str = 'channel') -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class AdaptiveMixedPool3d(torch.nn.Module):
+    output_size: int | None | Sequence[int | None]
+    p: float
+    granularity: str
+    def __init__(self, output_size: int | None | Sequence[int | None], p: float = 0.5, granularity: str = 'channel') -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class GlobalMixedPool1d(torch.nn.Module):
+    p: float
+    granularity: str
+    keepdim: bool
+    def __init__(self, p: float = 0.5, granularity: str = 'channel', keepdim: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class GlobalMixedPool2d(torch.nn.Module):
+    p: float
+    granularity: str
+    keepdim: bool
+    def __init__(self, p: float = 0.5, granularity: str = 'channel', keepdim: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class GlobalMixedPool3d(torch.nn.Module):
+    p: float
+    granularity: str
+    keepdim: bool
+    def __init__(self, p: float = 0.5, granularity: str = 'channel', keepdim: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
 class SoftPool1d(torch.nn.Module):
     kernel_size: Size
     stride: Size | None
@@ -855,84 +933,6 @@ class GlobalLogSumExpPool3d(torch.nn.Module):
     mean: bool
     keepdim: bool
     def __init__(self, r: float = 10.0, mean: bool = True, keepdim: bool = True) -> None: ...
-    def forward(self, input: Tensor) -> Tensor: ...
-
-class MixedPool1d(torch.nn.Module):
-    kernel_size: Size
-    stride: Size | None
-    padding: Padding
-    dilation: Size
-    ceil_mode: bool
-    p: float
-    granularity: str
-    count_include_pad: bool
-    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, p: float = 0.5, granularity: str = 'channel', count_include_pad: bool = True) -> None: ...
-    def forward(self, input: Tensor) -> Tensor: ...
-
-class MixedPool2d(torch.nn.Module):
-    kernel_size: Size
-    stride: Size | None
-    padding: Padding
-    dilation: Size
-    ceil_mode: bool
-    p: float
-    granularity: str
-    count_include_pad: bool
-    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, p: float = 0.5, granularity: str = 'channel', count_include_pad: bool = True) -> None: ...
-    def forward(self, input: Tensor) -> Tensor: ...
-
-class MixedPool3d(torch.nn.Module):
-    kernel_size: Size
-    stride: Size | None
-    padding: Padding
-    dilation: Size
-    ceil_mode: bool
-    p: float
-    granularity: str
-    count_include_pad: bool
-    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, p: float = 0.5, granularity: str = 'channel', count_include_pad: bool = True) -> None: ...
-    def forward(self, input: Tensor) -> Tensor: ...
-
-class AdaptiveMixedPool1d(torch.nn.Module):
-    output_size: int | None | Sequence[int | None]
-    p: float
-    granularity: str
-    def __init__(self, output_size: int | None | Sequence[int | None], p: float = 0.5, granularity: str = 'channel') -> None: ...
-    def forward(self, input: Tensor) -> Tensor: ...
-
-class AdaptiveMixedPool2d(torch.nn.Module):
-    output_size: int | None | Sequence[int | None]
-    p: float
-    granularity: str
-    def __init__(self, output_size: int | None | Sequence[int | None], p: float = 0.5, granularity: str = 'channel') -> None: ...
-    def forward(self, input: Tensor) -> Tensor: ...
-
-class AdaptiveMixedPool3d(torch.nn.Module):
-    output_size: int | None | Sequence[int | None]
-    p: float
-    granularity: str
-    def __init__(self, output_size: int | None | Sequence[int | None], p: float = 0.5, granularity: str = 'channel') -> None: ...
-    def forward(self, input: Tensor) -> Tensor: ...
-
-class GlobalMixedPool1d(torch.nn.Module):
-    p: float
-    granularity: str
-    keepdim: bool
-    def __init__(self, p: float = 0.5, granularity: str = 'channel', keepdim: bool = True) -> None: ...
-    def forward(self, input: Tensor) -> Tensor: ...
-
-class GlobalMixedPool2d(torch.nn.Module):
-    p: float
-    granularity: str
-    keepdim: bool
-    def __init__(self, p: float = 0.5, granularity: str = 'channel', keepdim: bool = True) -> None: ...
-    def forward(self, input: Tensor) -> Tensor: ...
-
-class GlobalMixedPool3d(torch.nn.Module):
-    p: float
-    granularity: str
-    keepdim: bool
-    def __init__(self, p: float = 0.5, granularity: str = 'channel', keepdim: bool = True) -> None: ...
     def forward(self, input: Tensor) -> Tensor: ...
 
 class StochasticPool1d(torch.nn.Module):
@@ -1224,6 +1224,72 @@ class GlobalTopKMeanPool3d(torch.nn.Module):
     k: int
     keepdim: bool
     def __init__(self, k: int, keepdim: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class TrimmedMeanPool1d(torch.nn.Module):
+    kernel_size: Size
+    stride: Size | None
+    padding: Padding
+    dilation: Size
+    ceil_mode: bool
+    trim: float
+    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, trim: float = 0.25) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class TrimmedMeanPool2d(torch.nn.Module):
+    kernel_size: Size
+    stride: Size | None
+    padding: Padding
+    dilation: Size
+    ceil_mode: bool
+    trim: float
+    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, trim: float = 0.25) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class TrimmedMeanPool3d(torch.nn.Module):
+    kernel_size: Size
+    stride: Size | None
+    padding: Padding
+    dilation: Size
+    ceil_mode: bool
+    trim: float
+    def __init__(self, kernel_size: Size, stride: Size | None = None, padding: Padding = 0, dilation: Size = 1, ceil_mode: bool = False, trim: float = 0.25) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class AdaptiveTrimmedMeanPool1d(torch.nn.Module):
+    output_size: int | None | Sequence[int | None]
+    trim: float
+    def __init__(self, output_size: int | None | Sequence[int | None], trim: float = 0.25) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class AdaptiveTrimmedMeanPool2d(torch.nn.Module):
+    output_size: int | None | Sequence[int | None]
+    trim: float
+    def __init__(self, output_size: int | None | Sequence[int | None], trim: float = 0.25) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class AdaptiveTrimmedMeanPool3d(torch.nn.Module):
+    output_size: int | None | Sequence[int | None]
+    trim: float
+    def __init__(self, output_size: int | None | Sequence[int | None], trim: float = 0.25) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class GlobalTrimmedMeanPool1d(torch.nn.Module):
+    trim: float
+    keepdim: bool
+    def __init__(self, trim: float = 0.25, keepdim: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class GlobalTrimmedMeanPool2d(torch.nn.Module):
+    trim: float
+    keepdim: bool
+    def __init__(self, trim: float = 0.25, keepdim: bool = True) -> None: ...
+    def forward(self, input: Tensor) -> Tensor: ...
+
+class GlobalTrimmedMeanPool3d(torch.nn.Module):
+    trim: float
+    keepdim: bool
+    def __init__(self, trim: float = 0.25, keepdim: bool = True) -> None: ...
     def forward(self, input: Tensor) -> Tensor: ...
 
 class RangePool1d(torch.nn.Module):

@@ -139,6 +139,11 @@ class Cells:
         outside = ~self.mask.expand_as(values).gather(-1, order)
         return order.gather(-1, outside.to(torch.uint8).sort(dim=-1, stable=True).indices)
 
+    def ordered(self) -> tuple[Tensor, Tensor]:
+        """The values from the smallest to the largest, equals as they stand, the padding last; and their ranks."""
+        values = self.values.gather(-1, self._order())
+        return values, torch.arange(values.shape[-1], device=values.device)
+
     def _place(self, q: float) -> tuple[Tensor, Tensor]:
         """How far from the smallest to the largest, as a rank and the rest."""
         place = q * (self.mask.sum(-1) - 1).double()

@@ -1,4 +1,5 @@
-// Quantiles (the median is one) and the mean of the largest. NaN wins over every number; of equals the first.
+// Quantiles (the median is one), the mean of the largest and that of the middle. NaN wins over every number; of equals
+// the first.
 #pragma once
 
 #include "extrema.h"
@@ -179,6 +180,99 @@ struct LargestMean {
   }
 };
 
+// The mean without a share of the smallest cells and as many of the largest. Where that share ends within a cell, the
+// rest of the cell takes part, so that the result is continuous in the share; at a half, nothing but the middle is
+// left.
+template <class T>
+struct MiddleMean {
+  using Accumulator = typename Storage<T>::Accumulator;
+  static constexpr bool kSelects = true, kDraws = false, kWinners = false, kLinear = false, kSupported = kIsFloat<T>;
+  static constexpr bool kShares = true;
+
+  double trim;
+
+  explicit MiddleMean(const Problem& problem) : trim(fraction(2 * problem.param[0]) / 2) {}
+
+  // The cells of these ranks count in part, those between wholly, of so much in all.
+  struct Kept {
+    int64_t first, last;
+    Accumulator part, total;
+  };
+  Kept kept(int64_t n) const {
+    const double dropped = trim * double(n);
+    const int64_t first = int64_t(dropped + 1e-9);  // 0.29 of 100 cells are 29, though their product is less
+    if (2 * first + 2 >= n) return {(n - 1) / 2, n / 2, Accumulator(0.5), Accumulator(1)};
+    const double rest = dropped > double(first) ? dropped - double(first) : 0;
+    return {first, n - 1 - first, Accumulator(1 - rest), Accumulator(double(n - 2 * first) - 2 * rest)};
+  }
+
+  template <class L>
+  POOLKIT_INLINE Chosen<L> choose(const Window<L>& window) const {
+    using V = typename L::Value;
+    const int64_t n = window.n;
+    const auto [first, last, part, total] = kept(n);
+    Ranked<L> ranked(window);
+    Chosen<L> chosen{};
+    if (ranked.is_small()) {
+      const V* sorted = ranked.sort_all();
+      V sum = sorted[first] * L::splat(part) + sorted[last] * L::splat(part);
+      if (last > first + 1) sum = sum + sum_of<L>(last - first - 1, [&](int64_t t) { return sorted[first + 1 + t]; });
+      chosen.value = sum / L::splat(total);
+    } else {
+      // Those between the two, and each of the two as often as it is there.
+      const V low = ranked.at(first), high = ranked.at(last);
+      typename L::Index lows = L::splat_index(typename L::Int(-1 - first)), highs = lows;
+      V sum = sum_of<L>(n, [&](int64_t t) {
+        const V cell = window.cells[t];
+        lows = cell <= low ? lows + 1 : lows;
+        highs = cell >= high ? highs + 1 : highs;
+        return cell > low ? (cell < high ? cell : V{}) : V{};
+      });
+      sum = sum + low * (numbers<L>(lows) + part) + high * (numbers<L>(highs) + part);
+      chosen.value = low == high ? low : sum / L::splat(total);
+    }
+    chosen.value = unsigned_zero<L>(chosen.value);
+    if (has_nan(window)) let_nan_win(window, chosen);
+    return chosen;
+  }
+
+  // Of equals the first is the smallest. A window with NaN has no order: as in a mean, all its cells get the same.
+  template <class L>
+  POOLKIT_INLINE void share(const Window<L>& window, typename L::Value gradient) const {
+    using V = typename L::Value;
+    using Index = typename L::Index;
+    const int64_t n = window.n;
+    const auto [first, last, part, total] = kept(n);
+    Ranked<L> ranked(window);
+    const bool small = ranked.is_small();
+    if (small) ranked.sort_all();
+    const V low = small ? window.spare[first] : ranked.at(first), high = small ? window.spare[last] : ranked.at(last);
+    const V whole = gradient / L::splat(total), edge = whole * L::splat(part), none{};
+    const Index from = L::splat_index(typename L::Int(first)), to = L::splat_index(typename L::Int(last));
+    Index low_rank{}, high_rank{};  // of the next cell of this value
+    for (int64_t t = 0; t < n; ++t) {
+      low_rank = window.cells[t] < low ? low_rank + 1 : low_rank;
+      high_rank = window.cells[t] < high ? high_rank + 1 : high_rank;
+    }
+    for (int64_t t = 0; t < n; ++t) {
+      const V cell = window.cells[t];
+      // Of a rank that neither cell has, the one between.
+      Index rank = cell > low ? (cell < high ? from + 1 : to + 1) : from - 1;
+      rank = cell == high ? high_rank : rank;
+      rank = cell == low ? low_rank : rank;
+      low_rank = cell == low ? low_rank + 1 : low_rank;
+      high_rank = cell == high ? high_rank + 1 : high_rank;
+      V share = rank > from ? (rank < to ? whole : none) : none;
+      share = share + (rank == from ? edge : none);
+      window.spare[t] = share + (rank == to ? edge : none);
+    }
+    if (!has_nan(window)) return;
+    const Mask<L> nan = nan_lanes(window);
+    const V even = gradient / L::splat(Accumulator(n));
+    for (int64_t t = 0; t < n; ++t) window.spare[t] = nan ? even : window.spare[t];
+  }
+};
+
 struct Quantile {
   static constexpr int kNeeds = kNeedsWinners;
   static constexpr bool kScatters = true;
@@ -198,6 +292,13 @@ struct TopKMean {
   static constexpr bool kScatters = false;
   template <class T, bool>
   using Reducer = LargestMean<T>;
+};
+
+struct TrimmedMean {
+  static constexpr int kNeeds = kNeedsX;
+  static constexpr bool kScatters = false;
+  template <class T, bool>
+  using Reducer = MiddleMean<T>;
 };
 
 }  // namespace

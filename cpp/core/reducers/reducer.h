@@ -6,7 +6,7 @@
 //   kLinear               its gradient is a weight of the window alone: covering rows may be summed first
 //   kDivides              finish (and prepare) read the divisor
 //   kIdempotent           combine(s, s) is s: windows may be put together from parts that overlap
-//   kNeeds                what its backward reads (run.h)
+//   kSupported            it takes this storage type
 //   State<L>              the partial result of some cells; a struct of L::Value / L::Index members only
 //   identity<L>()         the state of no cells, also what stands in the padding
 //   lift<L>(x, offset)    the state of one cell

@@ -103,13 +103,17 @@ POOLKIT_INLINE void let_nan_win(const Window<L>& window, Chosen<L>& chosen) {
   }
 }
 
+// Which windows have a NaN; of floating point only.
+template <class L>
+POOLKIT_INLINE Mask<L> nan_lanes(const Window<L>& window) {
+  Mask<L> nan = window.cells[0] != window.cells[0];
+  for (int64_t t = 1; t < window.n; ++t) nan = nan | (window.cells[t] != window.cells[t]);
+  return nan;
+}
+
 template <class L>
 POOLKIT_INLINE bool has_nan(const Window<L>& window) {
-  if constexpr (kIsFloat<typename L::Scalar>) {
-    Mask<L> nan = window.cells[0] != window.cells[0];
-    for (int64_t t = 1; t < window.n; ++t) nan = nan | (window.cells[t] != window.cells[t]);
-    return any<L>(nan);
-  }
+  if constexpr (kIsFloat<typename L::Scalar>) return any<L>(nan_lanes(window));
   return false;
 }
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from poolkit.errors import ArgumentError, nearest
+from poolkit.methods import draws, extrema, means, mixes, norms, ranks, softmax, spreads
 from poolkit.methods.antialiasing import BLUR, MAX_BLUR
 from poolkit.methods.attention import ADDITIVE_ATTENTION, ATTENTION, GATED_ATTENTION, LATENT_ATTENTION
 from poolkit.methods.channels import CBAM, CHANNEL, CHANNEL_GROUP, SQUEEZE_EXCITATION
 from poolkit.methods.contents import DETAIL_PRESERVING, LEARNT_LOG_SUM_EXP, LEARNT_POWER, LOCAL_IMPORTANCE
 from poolkit.methods.corners import CENTER, CORNER
 from poolkit.methods.descriptors import NETVLAD, RMAC, SPOC
-from poolkit.methods.draws import STOCHASTIC
-from poolkit.methods.extrema import MAX, MIN
 from poolkit.methods.fractional import FRACTIONAL_MAX
 from poolkit.methods.generalised import GATED, LEARNT_MIXED, TREE
 from poolkit.methods.instances import AUTO, ISR, LINEAR_SOFTMAX, NOISY_AND, NOISY_OR
@@ -18,54 +17,29 @@ from poolkit.methods.labels import MODE
 from poolkit.methods.layer import Layer, Sample
 from poolkit.methods.lossless import HAAR, SPACE_TO_DEPTH
 from poolkit.methods.masked import MASKED_AVG, MASKED_MAX
-from poolkit.methods.means import AVG, SUM
 from poolkit.methods.method import (
     COUNT_FIXED,
     COUNT_PADDED,
     COUNT_VALID,
     REQUIRED,
-    Cells,
     Kernel,
     Method,
     Param,
     Step,
 )
 from poolkit.methods.mixers import POOL_MIXER
-from poolkit.methods.mixes import AVG_MAX, MIXED
-from poolkit.methods.norms import GEM, LP, POWER_AVG
 from poolkit.methods.pyramids import IMAGE_POOLING, PYRAMID_POOLING, SPATIAL_PYRAMID, SPPF
-from poolkit.methods.ranks import MEDIAN, QUANTILE, TOP_K_MEAN
 from poolkit.methods.regions import PRROI_POOL, PS_ROI_ALIGN, PS_ROI_POOL, ROI_ALIGN, ROI_POOL
 from poolkit.methods.row import Paper, Row
 from poolkit.methods.second_order import BILINEAR, COVARIANCE, ISQRT_COVARIANCE
 from poolkit.methods.segments import SEGMENT
 from poolkit.methods.sequences import ATTENTIVE_STATISTICS, K_MAX, SPLADE, STATISTICS, TEMPORAL
-from poolkit.methods.softmax import LOG_SUM_EXP, SOFT
-from poolkit.methods.spreads import RANGE, STD, VAR
 from poolkit.methods.strips import COORDINATE_ATTENTION, SPM, STRIP
 
+_FAMILIES = (extrema, means, norms, mixes, softmax, draws, ranks, spreads)
+
 METHODS: dict[str, Method] = {
-    m.name: m
-    for m in (
-        MAX,
-        MIN,
-        AVG,
-        SUM,
-        LP,
-        POWER_AVG,
-        GEM,
-        AVG_MAX,
-        SOFT,
-        LOG_SUM_EXP,
-        MIXED,
-        STOCHASTIC,
-        MEDIAN,
-        QUANTILE,
-        TOP_K_MEAN,
-        RANGE,
-        STD,
-        VAR,
-    )
+    row.name: row for family in _FAMILIES for row in vars(family).values() if isinstance(row, Method)
 }
 
 #: What the methods run, by the names that steps use.
@@ -155,7 +129,6 @@ __all__ = [
     "METHODS",
     "REQUIRED",
     "ROWS",
-    "Cells",
     "Kernel",
     "Layer",
     "Method",

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple
 
 from poolkit.errors import ArgumentError
 from poolkit.methods.row import Row
@@ -15,30 +15,6 @@ REQUIRED: Any = dataclasses.MISSING
 
 #: What the divisor of an average counts, as the kernels number it.
 COUNT_VALID, COUNT_PADDED, COUNT_FIXED = 0, 1, 2
-
-
-class Cells(Protocol):
-    """The gathered windows that a reference formula reads (see reference.py); cells run along the last axis."""
-
-    values: Any
-    mask: Any
-    count: Any
-
-    def total(self) -> Any: ...
-    def average(self) -> Any: ...
-    def at(self, tap: Any) -> Any: ...
-    def winner(self, largest: bool) -> Any: ...
-    def extreme(self, largest: bool) -> Any: ...
-    def norm(self, p: float, mean: bool, least: float | None = None) -> Any: ...
-    def log_of_exponentials(self, r: float, mean: bool) -> Any: ...
-    def variance(self, unbiased: bool, eps: float | None = None) -> Any: ...
-    def soft_mean(self, temperature: float, constant_weights: bool) -> Any: ...
-    def ranked(self, q: float, rule: float) -> Any: ...
-    def between(self, q: float) -> Any: ...
-    def largest_mean(self, k: float) -> Any: ...
-    def drawn(self) -> Any: ...
-    def drawn_value(self) -> Any: ...
-    def positive_mean(self) -> Any: ...
 
 
 class Step(NamedTuple):
@@ -62,7 +38,8 @@ class Kernel(NamedTuple):
     """What one run over the windows computes."""
 
     name: str
-    #: The value of each window, from gathered cells and the step's floats: the fallback where no kernel runs.
+    #: The value of each window, from gathered cells (reference.Cells) and the step's floats: the fallback where no
+    #: kernel runs.
     reference: Callable[..., Any] | None
     gradient: Gradient
     integers: Integers = "none"
@@ -150,7 +127,7 @@ class Method(Row):
     shown: tuple[str, ...] = ()
     #: Whether the module resolves `stride=None` when it is built, as most of torch's do.
     resolves_stride: bool = True
-    #: Parameter sets that tests, benchmarks and docs run.
+    #: Parameter sets that tests, benchmarks and docs run; the first are the defaults, if there are some.
     samples: tuple[Mapping[str, Any], ...] = ({},)
     #: Parameter sets that must be refused.
     invalid: tuple[Mapping[str, Any], ...] = ()

@@ -1,14 +1,19 @@
-"""Methods that order the cells of a window: median, quantile, mean of the largest."""
+"""Methods that order the cells of a window: median, quantile, mean of the largest, mean of the middle."""
 
 from __future__ import annotations
 
 import math
 import operator
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from poolkit.methods.method import REQUIRED, Kernel, Method, Param, Step, is_fraction
 from poolkit.methods.row import Paper
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from poolkit.reference import Cells
 
 #: The cell that stands for a place between two, as the kernels number the rules.
 RULES = {"lower": 0.0, "higher": 1.0, "nearest": 2.0}
@@ -46,6 +51,14 @@ INTERPOLATION = Param(
     "'linear', 'lower', 'higher' or 'nearest'",
 )
 K = Param("k", "int", REQUIRED, "how many of the largest cells", _is_count, "an int > 0", leading=True)
+TRIM = Param(
+    "trim",
+    "float",
+    0.25,
+    "which share of the cells is dropped at either end",
+    lambda v: is_fraction(v) and float(v) <= 0.5,
+    "a number from 0 to 0.5",
+)
 
 
 def _quantile(q: float, rule: str) -> tuple[Step, ...]:
@@ -56,6 +69,19 @@ def _quantile(q: float, rule: str) -> tuple[Step, ...]:
 
 def _median(params: Mapping[str, Any], named_padding: bool) -> tuple[Step, ...]:
     return _quantile(0.5, "linear" if params["even"] == "mean" else params["even"])
+
+
+def _middle_mean(cells: Cells, trim: float) -> Tensor:
+    """Each cell in order weighs as much as it fills of what lies between the dropped ends."""
+    values, rank = cells.ordered()
+    n = cells.mask.sum(-1, keepdim=True).double()
+    # From there on the middle one or two cells are left alone, with the same shares.
+    dropped = (trim * n).minimum(n / 2 - 0.25)
+    shares = (rank + 1).minimum(n - dropped) - rank.maximum(dropped)
+    shares = shares.masked_fill(shares < 1e-9, 0)  # 0.29 of 100 cells are 29, though their product is less
+    weights = (shares / (n - 2 * dropped)).to(values.dtype)
+    mean = (values.masked_fill(shares == 0, 0) * weights).sum(-1)
+    return mean.where(~cells.values.isnan().any(-1), cells.average())
 
 
 MEDIAN = Method(
@@ -157,4 +183,30 @@ TOP_K_MEAN = Method(
     see=("max", "avg", "quantile"),
     samples=({"k": 2}, {"k": 1}, {"k": 5}),
     invalid=({"k": 0}, {"k": -1}, {"k": 1.5}, {"k": "2"}),
+)
+
+TRIMMED_MEAN = Method(
+    name="trimmed_mean",
+    class_name="TrimmedMean",
+    title="Trimmed mean pooling",
+    formula="y = mean of the window's n cells without the trim n smallest and the trim n largest",
+    summary="Padding is left out. Where trim n is no whole number, the next cells are dropped in part: the mean is "
+    "continuous in trim. 0 is average pooling, 0.5 median pooling with the mean of two middle cells. NaN wins.",
+    reference=_middle_mean,
+    gradient="shares",
+    steps=lambda params, named: (Step("trimmed_mean", (float(params["trim"]),)),),
+    params=(TRIM,),
+    papers=(
+        Paper(
+            kind="article",
+            authors="Bednar, J. Bee and Watt, Terry L.",
+            title="Alpha-trimmed means and their relationship to median filters",
+            venue="IEEE Transactions on Acoustics, Speech, and Signal Processing",
+            year=1984,
+            doi="10.1109/TASSP.1984.1164279",
+        ),
+    ),
+    see=("avg", "median", "top_k_mean"),
+    samples=({}, {"trim": 0.1}, {"trim": 0.4}, {"trim": 0.5}, {"trim": 0.0}),
+    invalid=({"trim": 0.6}, {"trim": -0.1}, {"trim": math.nan}, {"trim": "0.2"}),
 )

@@ -56,24 +56,6 @@ _CHAN = Paper(
     doi="10.1080/00031305.1983.10483115",
 )
 
-VAR = Method(
-    name="var",
-    class_name="Var",
-    title="Variance pooling",
-    formula="y = mean over the window of (x - mean)^2",
-    summary="The variance of the cells of each window, padding left out; taken from the mean in a second pass, so that "
-    "a large mean costs no precision. One cell has the variance 0, unbiased or not.",
-    reference=lambda cells, unbiased: cells.variance(bool(unbiased)),
-    gradient="shares",
-    steps=lambda params, named: (Step("var", (float(bool(params["unbiased"])),)),),
-    params=(UNBIASED,),
-    papers=(_CHAN,),
-    remark="the two-pass algorithm",
-    see=("std", "range", "statistics"),
-    samples=({}, {"unbiased": True}),
-    invalid=({"unbiased": "yes"}, {"unbiased": 2}),
-)
-
 STD = Method(
     name="std",
     class_name="Std",
@@ -90,4 +72,22 @@ STD = Method(
     see=("var", "range", "statistics"),
     samples=({}, {"unbiased": True, "eps": 1e-3}),
     invalid=({"unbiased": "yes"}, {"eps": 0}, {"eps": -1.0}, {"eps": math.nan}, {"eps": "1e-5"}),
+)
+
+VAR = Method(
+    name="var",
+    class_name="Var",
+    title="Variance pooling",
+    formula="y = mean over the window of (x - mean)^2",
+    summary="The variance of the cells of each window, padding left out; taken from the mean in a second pass, so that "
+    "a large mean costs no precision. One cell has the variance 0, unbiased or not.",
+    reference=lambda cells, unbiased: cells.variance(bool(unbiased)),
+    gradient="shares",
+    steps=lambda params, named: (Step("var", (float(bool(params["unbiased"])),)),),
+    params=(UNBIASED,),
+    papers=(_CHAN,),
+    remark="the two-pass algorithm",
+    see=("std", "range", "statistics"),
+    samples=({}, {"unbiased": True}),
+    invalid=({"unbiased": "yes"}, {"unbiased": 2}),
 )

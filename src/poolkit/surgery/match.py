@@ -17,6 +17,7 @@ STARTS: dict[str, dict[str, dict[str, Any]]] = {
     "mixed": {"max": {"p": 1.0}, "avg": {"p": 0.0}},
     "quantile": {"max": {"q": 1.0}, "min": {"q": 0.0}, "median": {"q": 0.5}},
     "top_k_mean": {"max": {"k": 1}},
+    "trimmed_mean": {"avg": {"trim": 0.0}, "median": {"trim": 0.5}},
     "learnt_mixed": {"max": {"alpha": 0.999}, "avg": {"alpha": 0.001}},
     "learnt_log_sum_exp": {"max": {"r": 100.0}, "avg": {"r": 1e-3}},
     "LearntLPPool": {"sum": {"norm_type": 1.0}, "max": {"norm_type": 100.0}},
