@@ -47,6 +47,7 @@ LAYERS = (
     "mean over time",
     "max over time",
     "statistics",
+    "segment",
     "blur",
     "max-blur",
 )

@@ -236,6 +236,26 @@ def of_any(x: Tensor, valid: Tensor, exact: Callable[[Sequences], Tensor]) -> Te
     return sequences.without_empty(exact(sequences))
 
 
+def segments_of(sizes: Sequence[int], generator: torch.Generator) -> Tensor:
+    """To which of eight segments each position belongs."""
+    return torch.randint(8, (sizes[0] * sizes[2],), generator=generator)
+
+
+def rows(x: Tensor) -> Tensor:
+    """Every position of (N, C, L) as a row."""
+    return x.movedim(1, 2).flatten(0, 1)
+
+
+def of_segments(kind: str, exact: Callable[[Tensor], Tensor]) -> Layer:
+    return Layer(
+        f"segment {kind}",
+        (300,),
+        segments_of,
+        lambda x, index: functional.segment_pool(rows(x), kind, index=index, num_segments=8),
+        lambda x, index: torch.stack([exact(rows(x)[index == segment]) for segment in range(8)]),
+    )
+
+
 LAYERS = (
     align(0),
     align(2),
@@ -256,6 +276,8 @@ LAYERS = (
         lambda x, valid: functional.statistics_pool(x, mask=valid),
         lambda x, valid: of_any(x, valid, lambda s: sequence_reference.statistics(s, False, 1e-5)),
     ),
+    of_segments("sum", lambda rows: rows.sum(0)),
+    of_segments("max", lambda rows: rows.max(0).values if len(rows) else rows.sum(0)),
     Layer(
         "blur_pool",
         (14, 22),
@@ -280,8 +302,9 @@ def layer_checks(smoke: bool) -> Iterator[LayerCheck]:
         if not smoke:
             for dtype, layout in ((single, "contiguous"), (single, "channels_last"), (half, "channels_last")):
                 yield LayerCheck(layer, dtype, layout)
-        elif layer.name in ("roi_pool", "statistics"):
-            small = replace(layer, spatial=tuple(min(size, 4) for size in layer.spatial), beside=few(layer.beside))
+        elif layer.name in ("roi_pool", "statistics", "segment max"):
+            beside = layer.beside if layer.beside is segments_of else few(layer.beside)
+            small = replace(layer, spatial=tuple(min(size, 4) for size in layer.spatial), beside=beside)
             yield LayerCheck(small, single, "channels_last")
 
 

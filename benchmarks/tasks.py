@@ -203,7 +203,7 @@ def means_of_parts(x: Tensor) -> Tensor:
 
 
 def means_by_index_add(x: Tensor) -> Tensor:
-    return x.new_zeros(len(LENGTHS), x.shape[1]).index_add(0, OWNERS, x) / LENGTHS[:, None]
+    return x.new_zeros(len(LENGTHS), x.shape[1]).index_add(0, OWNERS.to(x.device), x) / LENGTHS[:, None].to(x)
 
 
 def maxima_of_parts(x: Tensor) -> Tensor:
@@ -211,7 +211,7 @@ def maxima_of_parts(x: Tensor) -> Tensor:
 
 
 def maxima_by_scatter(x: Tensor) -> Tensor:
-    index = OWNERS[:, None].expand(x.shape)
+    index = OWNERS.to(x.device)[:, None].expand(x.shape)
     return x.new_zeros(len(LENGTHS), x.shape[1]).scatter_reduce(0, index, x, "amax", include_self=False)
 
 

@@ -69,6 +69,9 @@ def test_a_call_is_known_by_all_its_arguments() -> None:
     functional.max_pool2d(x, 1)
     with pytest.raises(TypeError, match="kernel_size"):
         functional.max_pool2d(x, True)
+    functional.adaptive_max_pool2d(x, 3)
+    with pytest.raises(ValueError, match="output_size"):
+        functional.adaptive_max_pool2d(x, (3,))
     functional.avg_pool2d(x, 2)
     with pytest.raises(NotImplementedError, match="int32"):
         functional.avg_pool2d(x.int(), 2)

@@ -35,7 +35,7 @@ def run(*command: str, **environment: str) -> None:
     [
         (["kernels"], "test_value_and_gradient"),
         (["kernels"], "not test_value_and_gradient"),
-        (["regions", "sequences", "filters", "unpool"], ""),
+        (["regions", "sequences", "segments", "filters", "unpool"], ""),
     ],
 )
 def test_interpreted(files: list[str], part: str) -> None:
@@ -106,6 +106,10 @@ def test_layers_stay_on_their_device(fake_gpu: FakeTensorMode) -> None:
             assert (y.shape, y.device.type) == ((2, 3), "cuda")
         y = functional.statistics_pool(sequences)
         assert (y.shape, y.device.type) == ((2, 6), "cuda")
+        rows, index = torch.empty(3, 4, device="cuda"), torch.empty(3, dtype=torch.int64, device="cuda")
+        for kind in ("max", "sum"):
+            y = functional.segment_pool(rows, kind, index=index, num_segments=2)
+            assert (y.shape, y.device.type) == ((2, 4), "cuda")
         assert ops.why_no_kernel(sequences, "largest_steps") == "'largest_steps' has no kernel for device 'cuda'"
 
 

@@ -121,7 +121,7 @@ def _adaptive(
 ) -> Any:
     key = None
     if not return_indices and generator is None:
-        key = _key(name, input, output_size if type(output_size) is tuple else (output_size,), values)
+        key = _key(name, input, output_size if type(output_size) is tuple else (output_size,) * rank, values)
         if (ready := _ready(key, input)) is not None:
             return ops.pool_ready(input, ready)
     if not _fits(input, rank):

@@ -9,7 +9,7 @@ import triton.language as tl
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from poolkit.triton import filters, gather, planes, regions, sequences, unpool, windows
+from poolkit.triton import filters, gather, planes, regions, segments, sequences, unpool, windows
 from poolkit.triton.methods import REDUCERS
 
 TARGET = GPUTarget("cuda", 90, 32)
@@ -34,6 +34,7 @@ TYPES = {
         (
             "order",
             "offsets",
+            "owners",
             "writers",
             "bad",
             "counts",
@@ -100,6 +101,10 @@ def main() -> None:
     compile(sequences.pool, METHOD=sequences.maximum, valid=None, second_result=None, ROWS=64, STEPS=32)
     compile(sequences.gather, winners=None, FIRST=0, LAST=2, BLOCK=512)
     compile(sequences.gather_statistics, KIND=1, FIRST=2, LAST=1, BLOCK=512)
+    for method, order in ((sequences.total, {}), (sequences.maximum, {"order": None})):
+        compile(segments.pool, METHOD=method, second_result=None, CHANNELS=64, STEPS=32, **order)
+    compile(segments.spread, BLOCK=512)
+    compile(segments.spread, winners=None, order=None, BLOCK=512)
     filter = {"WEIGHTS": (1.0, 0.125, 0.375, 0.375, 0.125, 0.5, 0.5), "TAPS": (1, 4, 2), "STRIDE": (1, 2, 2)}
     for adjoint in (False, True):
         beyond = (0, 1, 2) if adjoint else (3, 1, 0)
