@@ -68,12 +68,12 @@ sanitize: $(VENV)/tools
 	$(BIN)/cmake -S . -B build/sanitize -DPOOLKIT_TESTS=ON -DPOOLKIT_SANITIZE=address,undefined \
 		-DPOOLKIT_X86_LEVEL=$(if $(shell grep -m 1 avx512f /proc/cpuinfo),4,3)
 	$(BIN)/cmake --build build/sanitize --target sweep --parallel 2
-	build/sanitize/sweep 40
+	printf '0\n1\n' | xargs -P 2 -I {} build/sanitize/sweep 40 {} 2
 
 sanitize-threads: $(VENV)/tools
 	$(BIN)/cmake -S . -B build/threads -DPOOLKIT_TESTS=ON -DPOOLKIT_SANITIZE=thread -DPOOLKIT_X86_LEVEL=2
 	$(BIN)/cmake --build build/threads --target sweep --parallel 2
-	build/threads/sweep 10
+	printf '0\n1\n' | xargs -P 2 -I {} build/threads/sweep 3 {} 2
 
 lint: check
 	$(BIN)/clang-format --dry-run --Werror $(CPP)
