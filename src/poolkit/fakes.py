@@ -10,13 +10,6 @@ from poolkit.geometry import Windows
 from poolkit.layout import is_channels_last
 
 
-def winner_dtype(windows: Windows) -> torch.dtype:
-    """The smallest integer type that holds the offset of a cell inside its window."""
-    if windows.extent <= 256:
-        return torch.uint8
-    return torch.uint16 if windows.extent <= 65536 else torch.int32
-
-
 def _sizes(x: Tensor, packed: list[int], outputs: bool) -> list[int]:
     rank = packed[0]
     spatial = packed[4 if outputs else 3 :: 7][3 - rank : 3]
@@ -35,7 +28,7 @@ def register() -> None:
     ) -> tuple[Tensor, Tensor]:
         rank, last = windows[0], is_channels_last(x, windows[0])
         axes = (geometry.Axis(*windows[3 + 7 * i : 10 + 7 * i]) for i in range(3))
-        dtype = winner_dtype(Windows(tuple(axes)))
+        dtype = layout.position_dtype(Windows(tuple(axes)).extent)
         sizes = _sizes(x, windows, True)
         return layout.empty(x, sizes, x.dtype, last, rank), layout.empty(x, sizes, dtype, last, rank)
 

@@ -13,11 +13,19 @@ def is_channels_last(x: Tensor, rank: int) -> bool:
     return torch._prims_common.suggest_memory_format(x) in (torch.channels_last, torch.channels_last_3d)
 
 
-def last_format(rank: int) -> torch.memory_format:
+def format_of(channels_last: bool, rank: int) -> torch.memory_format:
+    if not channels_last:
+        return torch.contiguous_format
     return torch.channels_last if rank == 2 else torch.channels_last_3d
 
 
 def empty(x: Tensor, sizes: list[int], dtype: torch.dtype, channels_last: bool, rank: int) -> Tensor:
     """Memory for a result on x's device."""
-    memory_format = last_format(rank) if channels_last else torch.contiguous_format
-    return torch.empty(sizes, dtype=dtype, device=x.device, memory_format=memory_format)
+    return torch.empty(sizes, dtype=dtype, device=x.device, memory_format=format_of(channels_last, rank))
+
+
+def position_dtype(cells: int) -> torch.dtype:
+    """The smallest integer type that holds a position among so many cells."""
+    if cells <= 2**8:
+        return torch.uint8
+    return torch.uint16 if cells <= 2**16 else torch.int32

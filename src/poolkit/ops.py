@@ -319,7 +319,7 @@ def pool(
         else:
             y = reference.pool(x, windows, step, seed)
         if x.is_cpu and not transforms.active() and layout.is_channels_last(x, windows.rank):
-            y = y.contiguous(memory_format=layout.last_format(windows.rank))
+            y = y.contiguous(memory_format=layout.format_of(True, windows.rank))
         return (y, reference.winner_positions(x, windows, step, seed)) if return_indices else y
     if backward and KERNELS[step.kernel].gradient == "cells":
         return _between(x, windows, step)

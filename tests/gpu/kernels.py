@@ -17,6 +17,7 @@ from torch import Tensor
 from poolkit import geometry
 from poolkit import triton as gpu
 from poolkit.geometry import Windows
+from poolkit.layout import is_channels_last
 from poolkit.methods import COUNT_FIXED, COUNT_PADDED, COUNT_VALID, KERNELS, METHODS
 from poolkit.triton import device, launch
 from poolkit.triton.methods import REDUCERS
@@ -92,7 +93,7 @@ def check(
     if not gradient or kind in ("cells", "formula") or not x.is_floating_point():
         return
     grad = torch.randn(y.shape, generator=torch.Generator().manual_seed(1)).to(x.dtype)
-    last = device.suggests_channels_last(x, windows.rank)
+    last = is_channels_last(x, windows.rank)
     got = launch.pool_backward(grad, x, y, kept, kernel, packed, floats, last)
     true = CORE.pool_backward(grad.double(), wide, expected, expected_kept, kernel, packed, floats, last)
     assert (got.dtype, got.stride()) == (x.dtype, true.stride())

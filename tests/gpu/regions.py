@@ -12,6 +12,7 @@ import torch
 from compare import CORE, ROUNDING, near, surrounded
 from torch import Tensor
 
+from poolkit.layout import is_channels_last
 from poolkit.triton import device, launch_regions
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NumPy's, of lanes that hold nothing
@@ -47,7 +48,7 @@ def check_align(x: Tensor, boxes: Tensor, ratio: int, aligned: bool, scale: floa
     assert (y.dtype, y.stride()) == (x.dtype, true.stride())
     near(y, true, rounding)
     grad = torch.randn(y.shape, generator=torch.Generator().manual_seed(1)).to(x.dtype)
-    last = device.suggests_channels_last(x, 2)
+    last = is_channels_last(x, 2)
     got = launch_regions.roi_align_backward(grad, boxes, x.shape, *given, last)
     true = CORE.roi_align_backward(grad.double(), boxes, x.shape, *given, last)
     assert (got.dtype, got.stride()) == (x.dtype, true.stride())
@@ -62,7 +63,7 @@ def check_pool(x: Tensor, boxes: Tensor, scale: float = 1.0) -> None:
     torch.testing.assert_close(y, true, rtol=0, atol=0, equal_nan=True)
     assert torch.equal(winners.int(), true_winners.int())
     grad = torch.randn(y.shape, generator=torch.Generator().manual_seed(1)).to(x.dtype)
-    last = device.suggests_channels_last(x, 2)
+    last = is_channels_last(x, 2)
     got = launch_regions.roi_pool_backward(grad, boxes, winners, x.shape, last)
     true = CORE.roi_pool_backward(grad.double(), boxes, true_winners, x.shape, last)
     assert (got.dtype, got.stride()) == (x.dtype, true.stride())

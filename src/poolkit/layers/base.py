@@ -109,7 +109,7 @@ def memory_format(x: Tensor, rank: int) -> torch.memory_format:
     """How a map lies in memory, for results to lie the same way."""
     if transforms.active() or not layout.is_channels_last(x, rank):
         return torch.contiguous_format
-    return layout.last_format(rank)
+    return layout.format_of(True, rank)
 
 
 def unrounded(x: Tensor) -> contextlib.AbstractContextManager[None]:

@@ -192,7 +192,7 @@ def _pool(
         regions = _regions(x, outs, settings, samples, training, generator)
     y, positions = fractional_ops.pool(x, regions, return_indices)
     if layout.is_channels_last(x, rank) and not ops.why_formula(x):
-        y = y.contiguous(memory_format=layout.last_format(rank))
+        y = y.contiguous(memory_format=layout.format_of(True, rank))
     y = y if batched else y.squeeze(0)
     if positions is None:
         return y

@@ -9,7 +9,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from poolkit import ops
+from poolkit import layout, ops
 from poolkit.layers import fractional_reference
 from poolkit.layers.fractional_reference import Regions
 
@@ -23,13 +23,6 @@ def _runs_kernel(x: Tensor) -> bool:
     if ops.why_no_kernel(x, "fractional") is not None:
         return False
     return torch.compiler.is_compiling() or math.prod(x.shape[2:]) < 2**30
-
-
-def winner_dtype(cells: int) -> torch.dtype:
-    """The smallest integer type that holds a position among so many cells."""
-    if cells <= 2**8:
-        return torch.uint8
-    return torch.uint16 if cells <= 2**16 else torch.int32
 
 
 class _Pool(torch.autograd.Function):
@@ -82,7 +75,7 @@ def _register_fakes() -> None:
         x: Tensor, first: Tensor, last: Tensor, output_size: list[int], longest: list[int]
     ) -> tuple[Tensor, Tensor]:
         y = fractional_max(x, first, last, output_size, longest)
-        return y, y.new_empty(y.shape, dtype=winner_dtype(math.prod(x.shape[2:])))
+        return y, y.new_empty(y.shape, dtype=layout.position_dtype(math.prod(x.shape[2:])))
 
     def fractional_max_backward(grad: Tensor, winners: Tensor, input_size: list[int]) -> Tensor:
         return grad.new_empty((*grad.shape[:2], *input_size))

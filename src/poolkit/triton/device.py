@@ -58,16 +58,3 @@ def on(x: Tensor) -> Any:
     """Makes x's device the current one: launches go there."""
     module = getattr(torch, x.device.type)
     return module.device(x.device) if hasattr(module, "device") and not x.is_cpu else contextlib.nullcontext()
-
-
-def format_of(channels_last: bool, rank: int) -> torch.memory_format:
-    if not channels_last:
-        return torch.contiguous_format
-    return torch.channels_last if rank == 2 else torch.channels_last_3d
-
-
-def suggests_channels_last(x: Tensor, rank: int) -> bool:
-    """torch's own rule, of batches of maps and volumes."""
-    if rank == 1 or x.dim() != rank + 2 or x.is_contiguous():
-        return False
-    return torch._prims_common.suggest_memory_format(x) in (torch.channels_last, torch.channels_last_3d)

@@ -13,6 +13,7 @@ import triton.language as tl
 from torch import Tensor
 
 from poolkit.geometry import Axis
+from poolkit.layout import format_of, is_channels_last, position_dtype
 from poolkit.triton import DTYPES, device, gather
 from poolkit.triton import planes as _planes
 from poolkit.triton import windows as _windows
@@ -57,7 +58,7 @@ def _planned(packed: tuple[int, ...]) -> Plan:
     whole = all(axis.out == 1 and axis.tap(0).cells == axis.size and not axis.pad_low for axis in axes)
     whole = whole and (counting != 1 or all(axis.tap(0).padded == axis.size for axis in axes))
     cells = math.prod(extents)
-    winner_dtype = torch.uint8 if cells <= 256 else torch.uint16 if cells <= 65536 else torch.int32
+    winner_dtype = position_dtype(cells)
     covers = tuple(1 if axis.out == 0 else Axis(axis.out, axis.size, 0, 1, 1, 0, 0).extent for axis in axes)
     return Plan(
         rank,
@@ -97,13 +98,13 @@ def _layout(x: Tensor, plan: Plan, outputs: bool, channels_last: bool) -> Layout
 
 
 def _dense(x: Tensor, plan: Plan, channels_last: bool) -> Tensor:
-    dense = x.contiguous(memory_format=device.format_of(channels_last, plan.rank))
+    dense = x.contiguous(memory_format=format_of(channels_last, plan.rank))
     return dense.view(torch.uint8) if dense.dtype == torch.bool else dense
 
 
 def _like(x: Tensor, layout: Layout, plan: Plan, outputs: bool, dtype: torch.dtype) -> Tensor:
     sizes = (plan.outs if outputs else plan.sizes)[3 - plan.rank :]
-    memory_format = device.format_of(layout.channels_last, plan.rank)
+    memory_format = format_of(layout.channels_last, plan.rank)
     return torch.empty((*layout.leading, *sizes), dtype=dtype, device=x.device, memory_format=memory_format)
 
 
@@ -203,7 +204,7 @@ def _forward(
     x: Tensor, method: str, packed: Sequence[int], floats: Sequence[float], seed: Tensor | None, with_winners: bool
 ) -> tuple[Tensor, Tensor | None]:
     plan, reducer = plan_of(packed), _reducer(method, x.dtype)
-    channels_last = device.suggests_channels_last(x, plan.rank)
+    channels_last = is_channels_last(x, plan.rank)
     layout = _layout(x, plan, False, channels_last)
     y = _like(x, layout, plan, True, x.dtype)
     results = [y.view(torch.uint8) if y.dtype == torch.bool else y]
@@ -348,7 +349,7 @@ _OF_LOGITS = 2  # the variant of its gradient
 
 def pool_by_logits(x: Tensor, logits: Tensor, windows: Sequence[int]) -> Tensor:
     plan, reducer = plan_of(windows), _reducer("soft", x.dtype)
-    channels_last = device.suggests_channels_last(x, plan.rank)
+    channels_last = is_channels_last(x, plan.rank)
     layout = _layout(x, plan, False, channels_last)
     scores = _operand(logits, x, x.dtype, plan, layout)
     y = _like(x, layout, plan, True, x.dtype)
@@ -374,7 +375,7 @@ def pool_by_logits_backward(
 def winner_indices(winners: Tensor, windows: Sequence[int]) -> Tensor:
     """Winners as positions in their planes."""
     plan = plan_of(windows)
-    channels_last = device.suggests_channels_last(winners, plan.rank)
+    channels_last = is_channels_last(winners, plan.rank)
     layout = _layout(winners, plan, True, channels_last)
     if winners.dtype != plan.winner_dtype:
         raise RuntimeError("poolkit: these winners do not belong to these windows")

@@ -9,6 +9,7 @@ import torch
 import triton
 from torch import Tensor
 
+from poolkit.layout import format_of
 from poolkit.triton import DTYPES, device
 from poolkit.triton import filters as _filters
 
@@ -64,7 +65,7 @@ def filter(x: Tensor, axes: Sequence[int], weights: Sequence[float], adjoint: bo
     if spatial != tuple(axis.out if adjoint else axis.size for axis in given):
         raise RuntimeError("poolkit: the filter does not fit the tensor")
     sizes = (*leading, *(axis.size if adjoint else axis.out for axis in given))
-    memory_format = device.format_of(channels_last, rank)
+    memory_format = format_of(channels_last, rank)
     y = torch.empty(sizes, dtype=x.dtype, device=x.device, memory_format=memory_format)
     total = y.numel()
     if total == 0:

@@ -14,6 +14,7 @@ import triton
 from torch import Tensor
 
 from poolkit.layers.region_ops import winner_dtype
+from poolkit.layout import format_of, is_channels_last
 from poolkit.triton import DTYPES, device
 from poolkit.triton import regions as _regions
 
@@ -61,9 +62,9 @@ def _regions_of(
 
 
 def _of_map(kernel: str, x: Tensor, boxes: Tensor, bins: Sequence[int], scale: float) -> tuple[Tensor, Regions]:
-    last = device.suggests_channels_last(x, 2)
+    last = is_channels_last(x, 2)
     regions = _regions_of(kernel, x, x.shape, boxes, bins, scale, last)
-    return x.contiguous(memory_format=device.format_of(last, 2)), regions
+    return x.contiguous(memory_format=format_of(last, 2)), regions
 
 
 def _of_gradient(
@@ -72,11 +73,11 @@ def _of_gradient(
     if grad.dim() != 4 or len(sizes) != 4 or tuple(grad.shape[:2]) != (boxes.shape[0], sizes[1]):
         raise RuntimeError("poolkit: grad must have a row for each box and the channels of the input")
     regions = _regions_of(kernel, grad, sizes, boxes, grad.shape[2:], scale, last)
-    return grad.contiguous(memory_format=device.format_of(last, 2)), regions
+    return grad.contiguous(memory_format=format_of(last, 2)), regions
 
 
 def _empty(like: Tensor, sizes: Sequence[int], dtype: torch.dtype, regions: Regions) -> Tensor:
-    memory_format = device.format_of(regions.channels_last, 2)
+    memory_format = format_of(regions.channels_last, 2)
     return torch.empty(*sizes, dtype=dtype, device=like.device, memory_format=memory_format)
 
 
@@ -355,6 +356,6 @@ def roi_pool_backward(
     fits = winners.shape == grad.shape and winners.device == grad.device
     if not fits or winners.dtype != winner_dtype(math.prod(regions.size)):
         raise RuntimeError("poolkit: these winners do not belong to this grad and input")
-    places = winners.contiguous(memory_format=device.format_of(channels_last, 2))
+    places = winners.contiguous(memory_format=format_of(channels_last, 2))
     rows, columns = (_bounds(places, regions, axis) for axis in (1, 0))
     return _gather(dense, places, regions, rows, columns, input_size)

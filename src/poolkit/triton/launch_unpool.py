@@ -9,6 +9,7 @@ import torch
 import triton
 from torch import Tensor
 
+from poolkit.layout import format_of, is_channels_last
 from poolkit.triton import DTYPES, device
 from poolkit.triton import unpool as _unpool
 
@@ -61,8 +62,8 @@ def max_unpool(x: Tensor, indices: Tensor, output_size: Sequence[int]) -> Tensor
     if x.shape != indices.shape:
         raise RuntimeError("Expected shape of indices to be that of the input")
     rank = len(output_size)
-    last = device.suggests_channels_last(x, rank)
-    memory_format, inner = device.format_of(last, rank), x.shape[1] if last else 1
+    last = is_channels_last(x, rank)
+    memory_format, inner = format_of(last, rank), x.shape[1] if last else 1
     y = torch.empty((*x.shape[:-rank], *output_size), dtype=x.dtype, device=x.device, memory_format=memory_format)
     total = y.numel()
     with device.on(x):
@@ -90,8 +91,8 @@ def max_unpool_backward(grad: Tensor, indices: Tensor, rank: int) -> Tensor:
         raise RuntimeError("poolkit: grad and indices differ in shape")
     volume = grad.shape[-rank:]
     _check(grad, indices, volume)
-    last = device.suggests_channels_last(indices, rank)
-    memory_format, inner = device.format_of(last, rank), indices.shape[1] if last else 1
+    last = is_channels_last(indices, rank)
+    memory_format, inner = format_of(last, rank), indices.shape[1] if last else 1
     grad_x = torch.empty(indices.shape, dtype=grad.dtype, device=grad.device, memory_format=memory_format)
     total = grad_x.numel()
     places = indices.contiguous(memory_format=memory_format)
