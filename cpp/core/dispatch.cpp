@@ -210,13 +210,14 @@ BackwardWalker backward_walker(const Problem& p, Problem* adjoint) {
   static const int sum = find_method("sum");
   if (methods[p.method].shares) return BackwardWalker::shares;
   const Plan& plan = plan_for(p);
-  if (methods[p.method].linear) {
-    switch (find_adjoint(plan, p, sum, adjoint)) {
-      case Adjoint::sum: return BackwardWalker::sum;
-      case Adjoint::sum_of_quotients: return BackwardWalker::spread;
-      case Adjoint::none: break;
-    }
+  const Adjoint found = methods[p.method].linear ? find_adjoint(plan, p, sum, adjoint) : Adjoint::none;
+  if (found == Adjoint::sum) return BackwardWalker::sum;
+  // Where windows overlap, adding to winners costs less than asking every output that covers a cell.
+  const bool abreast = plan.back_abreast && (plan.apart || !methods[p.method].scatters);
+  if (abreast && kernels_for(p.dtype).backward(p.method, BackwardWalker::abreast) != nullptr) {
+    return BackwardWalker::abreast;
   }
+  if (found == Adjoint::sum_of_quotients) return BackwardWalker::spread;
   if (plan.apart) return BackwardWalker::expand;
   const bool scatters = methods[p.method].scatters && !plan.gathers;
   return scatters ? BackwardWalker::scatter : BackwardWalker::gather;
@@ -229,6 +230,7 @@ const char* walker_name(BackwardWalker walker) {
     case BackwardWalker::shares:
     case BackwardWalker::weighted_shares: return "whole windows";
     case BackwardWalker::expand: return "expand";
+    case BackwardWalker::abreast: return "maps abreast";
     case BackwardWalker::scatter: return "scatter";
     default: return "gather";
   }
@@ -332,6 +334,7 @@ void backward(const Problem& p, const void* grad_y, const void* x, const void* y
   if (walker == BackwardWalker::spread) call.adjoint = &plan_for(adjoint);
   const Tiling& tiling = walker == BackwardWalker::expand            ? plan.expand
                          : walker == BackwardWalker::scatter         ? plan.scatter
+                         : walker == BackwardWalker::abreast         ? plan.scatter
                          : walker == BackwardWalker::shares          ? plan.scatter
                          : walker == BackwardWalker::weighted_shares ? plan.scatter
                          : walker == BackwardWalker::spread          ? call.adjoint->forward

@@ -5,6 +5,7 @@
 
 #include "reducers.h"
 #include "storage.h"
+#include "walkers/abreast_backward.h"
 #include "walkers/backward.h"
 #include "walkers/expand.h"
 #include "walkers/forward.h"
@@ -71,6 +72,10 @@ BackwardKernel backward_of(BackwardWalker walker) {
   } else {
     if (walker == BackwardWalker::expand) return run_expand<T, R>;
     if (walker == BackwardWalker::gather) return run_backward<T, R>;
+    if (walker == BackwardWalker::abreast) {
+      if constexpr (kGoesBackAbreast<R>) return run_abreast_backward<T, R>;
+      return nullptr;
+    }
     if (walker == BackwardWalker::spread) {
       if constexpr (kSame<T, typename Storage<T>::Accumulator>) return run_spread<T>;
       return nullptr;

@@ -248,6 +248,16 @@ void plan_abreast(Plan& plan) {
   }
 }
 
+// Small maps side by side, whatever their windows, as long as a group's cells stay in the second cache.
+void plan_back_abreast(Plan& plan) {
+  const Problem& p = plan.problem;
+  const AxisPlan &d = plan.depth, &h = plan.height, &w = plan.width;
+  const int64_t volume = d.in * h.in * w.in, outputs = d.out * h.out * w.out;
+  plan.back_abreast = p.inner == 1 && !plan.runs && !w.trivial && w.in <= kShortRow && p.outer >= kAbreastMaps &&
+                      volume >= kMostLanes && volume <= kAbreastCells && outputs <= kAbreastCells &&
+                      d.cover * h.cover * w.cover <= kGatherCovers;
+}
+
 // Square windows of a few rows: outputs along the width that share sorted columns, as many as stay in the nearest
 // cache.
 void plan_squares(Plan& plan) {
@@ -297,6 +307,11 @@ void plan_scratch(Plan& plan) {
   const int64_t forward = taps * 2 * kWord + (plan.count_lanes + kMaxFields * lines) * kWord;
   const int64_t abreast_lanes = d.kernel * plan.abreast_cells + plan.abreast_rows * (kMaxFields * w.in + 2 * w.out);
   const int64_t abreast = plan.maps_abreast ? taps * 2 * kWord + 64 + 64 * abreast_lanes : 0;
+  const int64_t back_cells = d.in * h.in * w.in + kMaxFields * d.out * h.out * w.out + w.out;
+  const int64_t back_abreast =
+      plan.back_abreast
+          ? 64 * (back_cells + 1) + (2 * (covers + w.in * w.cover) + w.in + 1 + d.out * h.out * w.out) * kWord
+          : 0;
   const int64_t phases = w.regular ? w.stride : 1;
   const int64_t reach = w.regular ? (plan.backward.tile + (w.kernel - 1) * w.dilation) / w.stride + 2 : w.out + 1;
   const int64_t sums = plan.backward.tile + phases * (kSlack + 2);
@@ -317,7 +332,8 @@ void plan_scratch(Plan& plan) {
   plan.spread_lanes = rounded(whole ? planes * plane : rows_around * row);
   const int64_t spread = forward + (plan.spread_lanes + kSlack + plan.count_lanes) * kWord;
   plan.scratch_bytes =
-      std::max({forward, abreast, d.trivial ? spread : 0, backward, scatter, plan.count_lanes * kWord}) + 64;
+      std::max({forward, abreast, back_abreast, d.trivial ? spread : 0, backward, scatter, plan.count_lanes * kWord}) +
+      64;
 }
 
 constexpr int kRecentPlans = 4;  // forward and backward of a layer, and those of its neighbour
@@ -439,6 +455,7 @@ const Plan& plan_for(const Problem& problem) {
   plan_abreast(plan);
   plan_squares(plan);
   plan_backward(plan);
+  plan_back_abreast(plan);
   plan_scratch(plan);
   planned.problem = problem;
   planned.valid = true;

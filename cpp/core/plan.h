@@ -31,9 +31,9 @@ struct Tiling {
 
 // Backward: each input gathers from the outputs that cover it; each output adds to its one winner; where windows
 // do not overlap, each output writes its own cells; or the gradients around each input are summed by the forward
-// walker, each divided by its window's divisor before where these differ; or each output shares its gradient by
-// weights, its own or those that logits give.
-enum class BackwardWalker : int { gather, scatter, expand, sum, spread, shares, weighted_shares };
+// walker, each divided by its window's divisor before where these differ; or small maps are taken side by side; or each
+// output shares its gradient by weights, its own or those that logits give.
+enum class BackwardWalker : int { gather, scatter, expand, sum, spread, abreast, shares, weighted_shares };
 
 struct Plan {
   Problem problem;
@@ -48,6 +48,7 @@ struct Plan {
   bool maps_abreast;      // maps are small and many: one in each lane,
   int64_t abreast_rows;   // so many rows of outputs at a time,
   int64_t abreast_cells;  // which reach over so many cells of a slice
+  bool back_abreast;      // and so they are backward, where sums have few terms
   bool uneven;            // lanes run along a width whose windows lie unevenly: taken as picked, or one by one
   bool slides;            // the vertical step shares the parts of overlapping windows,
   bool doubles;           // and so does the horizontal one

@@ -245,15 +245,6 @@ struct Best {
   }
 };
 
-template <class L>
-POOLKIT_INLINE typename L::Index counting() {
-  typename L::Index lanes{};
-  if constexpr (L::lanes > 1) {
-    for (int i = 0; i < L::lanes; ++i) lanes[i] = i;
-  }
-  return lanes;
-}
-
 // Values and positions, [column][lane] or [bin][lane].
 struct Places {
   A* value;
@@ -267,7 +258,7 @@ POOLKIT_INLINE void best_of_planes(Span rows, const T* from, int64_t low, int64_
                                    Places to, int64_t columns) {
   for_lanes(columns, [&](auto family, int64_t column) {
     using L = decltype(family);
-    auto position = counting<L>() + L::splat_index(Int(rows.begin * width + low + column));
+    auto position = lane_numbers<L>() + L::splat_index(Int(rows.begin * width + low + column));
     const T* cell = from + rows.begin * width + column;
     Best<L, with_winners> best[kGroup];
 #pragma GCC unroll 16

@@ -12,6 +12,46 @@ namespace {
 template <class R>
 constexpr bool kGoesAbreast = kTuned<R> && sizeof(typename R::Accumulator) >= 4;
 
+// Maps from one on, one a lane; where lanes are too many the last map is repeated.
+template <int lanes>
+struct AllMaps {
+  static int64_t count() { return lanes; }
+  POOLKIT_INLINE int64_t operator[](int i) const { return i; }
+  template <class F>
+  POOLKIT_INLINE void each(const F& f) const {
+#pragma GCC unroll 16
+    for (int i = 0; i < lanes; ++i) f(i);
+  }
+};
+
+struct SomeMaps {
+  int maps;
+  int64_t count() const { return maps; }
+  int64_t operator[](int i) const { return i < maps ? i : maps - 1; }
+  template <class F>
+  void each(const F& f) const {
+    for (int i = 0; i < maps; ++i) f(i);
+  }
+};
+
+// Calls f(cell) for blocks of as many cells as there are lanes; the last may overlap the one before. There are
+// enough for one (plan.cpp).
+template <int64_t lanes, class F>
+POOLKIT_INLINE void for_blocks(int64_t cells, const F& f) {
+  for (int64_t cell = 0; cell < cells; cell += lanes) f(cell + lanes <= cells ? cell : cells - lanes);
+}
+
+// Brings n cells near that are soon read, or written. Taken in turns from as many maps as there are lanes, they are too
+// scattered for the processor to foresee.
+template <bool writes, class T>
+POOLKIT_INLINE void fetch_lines(const T* p, int64_t n) {
+  constexpr int64_t cells_of_line = 64 / sizeof(T);
+  for (int64_t i = 0; i < n; i += cells_of_line) __builtin_prefetch(p + i, writes, 3);
+}
+
+// The first place from p on where a vector of any width may stand.
+inline void* whole_vectors(void* p) { return static_cast<char*>(p) + (64 - reinterpret_cast<uintptr_t>(p) % 64) % 64; }
+
 template <class T, class R>
 class Abreast {
   using A = typename R::Accumulator;
@@ -33,7 +73,7 @@ class Abreast {
     const int64_t rows = depth_.kernel * height_.kernel;
     rows_ = static_cast<const A**>(scratch);
     offsets_ = reinterpret_cast<int64_t*>(rows_ + rows);
-    A* cursor = static_cast<A*>(aligned(offsets_ + rows));
+    A* cursor = static_cast<A*>(whole_vectors(offsets_ + rows));
     cells_ = cursor;
     cursor += depth_.kernel * plan_.abreast_cells * kLanes;
     const int64_t pitch = plan_.abreast_rows * width_.in * kLanes;
@@ -54,34 +94,14 @@ class Abreast {
     for (int64_t od = 0; od < depth_.out; ++od) {
       const int64_t first = (begin - od + depth_.out - 1) / depth_.out, last = (end - od + depth_.out - 1) / depth_.out;
       for (int64_t map = first; map < last; map += kLanes) {
-        map + kLanes <= last ? group(map, All{}, od) : group(map, Some{int(last - map)}, od);
+        map + kLanes <= last ? group(map, AllMaps<kLanes>{}, od) : group(map, SomeMaps{int(last - map)}, od);
       }
     }
   }
 
  private:
-  static void* aligned(void* p) { return static_cast<char*>(p) + (64 - reinterpret_cast<uintptr_t>(p) % 64) % 64; }
-
   bool is_whole(int64_t o) const { return width_.first[o] == 0 && width_.last[o] == width_.kernel; }
   int64_t reached(int64_t o) const { return width_.base[whole_begin_] + (o - whole_begin_) * width_.stride; }
-
-  // Maps from this one on; where lanes are too many the last is repeated.
-  struct All {
-    POOLKIT_INLINE int64_t operator[](int i) const { return i; }
-    template <class F>
-    POOLKIT_INLINE void each(const F& f) const {
-#pragma GCC unroll 16
-      for (int i = 0; i < kLanes; ++i) f(i);
-    }
-  };
-  struct Some {
-    int maps;
-    int64_t operator[](int i) const { return i < maps ? i : maps - 1; }
-    template <class F>
-    void each(const F& f) const {
-      for (int i = 0; i < maps; ++i) f(i);
-    }
-  };
 
   template <class Maps>
   void group(int64_t map, const Maps& maps, int64_t od) {
@@ -101,7 +121,7 @@ class Abreast {
       const int64_t id = depth_.base[od] + td * depth_.dilation, pitch = depth_.in * slice_;
       const T* x = static_cast<const T*>(call_.x) + (map * depth_.in + id) * slice_ + top * width_.in;
       A* to = cells_ + td * plan_.abreast_cells * kLanes;
-      each_block((bottom - top) * width_.in, [=](int64_t cell) {
+      for_blocks<kLanes>((bottom - top) * width_.in, [=](int64_t cell) {
         V v[kLanes];
         load_transposed<L>(v, [=](int i) { return x + maps[i] * pitch + cell; });
 #pragma GCC unroll 16
@@ -117,7 +137,7 @@ class Abreast {
     const int64_t outputs = height_.out * width_.out, count = (end - begin) * width_.out;
     const int64_t out = (map * depth_.out + od) * outputs + begin * width_.out, pitch = depth_.out * outputs;
     T* y = static_cast<T*>(call_.y) + out;
-    each_block(count, [=, from = results_](int64_t cell) {
+    for_blocks<kLanes>(count, [=, from = results_](int64_t cell) {
       V v[kLanes];
       load_transposed<L>(v, [=](int i) { return from + (cell + i) * kLanes; });
       maps.each([&](int i) { store<L>(y + i * pitch + cell, v[i]); });
@@ -125,7 +145,7 @@ class Abreast {
     if constexpr (R::kWinners) {
       const int bytes = plan_.winner_bytes;
       char* winners = static_cast<char*>(call_.winners) + out * bytes;
-      each_block(count, [=, from = winners_](int64_t cell) {
+      for_blocks<kLanes>(count, [=, from = winners_](int64_t cell) {
         V v[kLanes];
         load_transposed<L>(v, [=](int i) { return from + (cell + i) * kLanes; });
         maps.each([&](int i) {
@@ -133,13 +153,6 @@ class Abreast {
         });
       });
     }
-  }
-
-  // Calls f(cell) for blocks of as many cells as there are lanes; the last may overlap the one before. There are
-  // enough for one (plan.cpp).
-  template <class F>
-  POOLKIT_INLINE static void each_block(int64_t cells, const F& f) {
-    for (int64_t cell = 0; cell < cells; cell += kLanes) f(cell + kLanes <= cells ? cell : cells - kLanes);
   }
 
   void find_rows(int64_t od, int64_t oh, int64_t top) {

@@ -199,9 +199,7 @@ class Expand {
       const auto pulled = pulls.template at<L>(row.out + o, count);
       V cells[k]{}, grads[k];
       if constexpr ((R::kNeeds & kNeedsX) != 0) {
-        for (int t = 0; t < k; ++t) {
-          for (int i = 0; i < L::lanes; ++i) cells[t][i] = load<One>(x + in + i * k + t);
-        }
+        for (int t = 0; t < k; ++t) cells[t] = load_strided<L>(x + in + t, k);
       }
       for (int t = 0; t < k; ++t) {
         grads[t] = pulls.reducer.template pull<L>(cells[t], pulled, L::splat_index(typename L::Int(row.offset + t)));

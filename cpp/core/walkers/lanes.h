@@ -71,13 +71,7 @@ POOLKIT_INLINE void for_lanes_once(int64_t n, int64_t room, const Body& body) {
 // start, start + 1, ...
 template <class L>
 POOLKIT_INLINE typename L::Index count_up(int64_t start) {
-  if constexpr (L::lanes == 1) {
-    return typename L::Int(start);
-  } else {
-    typename L::Index v{};
-    for (int i = 0; i < L::lanes; ++i) v[i] = typename L::Int(i);
-    return v + typename L::Int(start);
-  }
+  return added<L>(lane_numbers<L>(), L::splat_index(typename L::Int(start)));
 }
 
 // A state, or what an output hands back, as the words that scratch holds.
@@ -125,7 +119,7 @@ struct ScratchRow {
           words.word[f] = evens<L>(evens<L>(load_bits<Index>(p), load_bits<Index>(p + L::lanes)),
                                    evens<L>(load_bits<Index>(p + 2 * L::lanes), load_bits<Index>(p + 3 * L::lanes)));
         } else {
-          for (int i = 0; i < L::lanes; ++i) words.word[f][i] = load_bits<typename L::Int>(p + i * stride);
+          words.word[f] = load_words_apart<L>(p, stride);
         }
       }
       return bit_cast<S>(words);

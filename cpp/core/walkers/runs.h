@@ -60,6 +60,9 @@ class Planes {
 
   State combine(const State& a, const State& b) const { return reducer_.template combine<L>(a, b); }
 
+  // In each lane the cells of b come after those of a.
+  State append(const State& a, const State& b) const { return reducer_.template append<L>(a, b); }
+
   State lifted(const T* x, int64_t offset) const { return reducer_.template lift<L>(load<L>(x), count_up<L>(offset)); }
 
   State reduce(const T* x) const {
@@ -71,9 +74,9 @@ class Planes {
       State chunk[kParts];
       for (int p = 0; p < kParts; ++p) chunk[p] = lifted(x + begin + p * L::lanes, begin + p * L::lanes);
       for (int64_t i = begin + kBlock; i < end; i += kBlock) {
-        for (int p = 0; p < kParts; ++p) chunk[p] = combine(chunk[p], lifted(x + i + p * L::lanes, i + p * L::lanes));
+        for (int p = 0; p < kParts; ++p) chunk[p] = append(chunk[p], lifted(x + i + p * L::lanes, i + p * L::lanes));
       }
-      for (int p = 0; p < kParts; ++p) part[p] = begin == 0 ? chunk[p] : combine(part[p], chunk[p]);
+      for (int p = 0; p < kParts; ++p) part[p] = begin == 0 ? chunk[p] : append(part[p], chunk[p]);
     }
     if (whole < length_) {
       const int64_t rest = length_ - whole;
@@ -87,7 +90,7 @@ class Planes {
       for (int p = 0; p < kParts; ++p) {
         const State cells = lifted(tail + p * L::lanes, whole + p * L::lanes);
         const auto inside = count_up<L>(p * L::lanes) < L::splat_index(typename L::Int(rest));
-        part[p] = combine(part[p], chosen(inside, cells, reducer_.template identity<L>()));
+        part[p] = append(part[p], chosen(inside, cells, reducer_.template identity<L>()));
       }
     }
     for (int n = kParts / 2; n > 0; n /= 2) {

@@ -93,6 +93,7 @@ class Shares : WindowLoop<T, S, Shares<T, S>> {
     for (; t + L::lanes <= plane_; t += L::lanes) {
       V v[L::lanes];
       load_transposed<L>(v, [&](int i) { return reinterpret_cast<const A*>(share + t + i); });
+#pragma GCC unroll 16
       for (int i = 0; i < L::lanes; ++i) store<L>(first + i * plane_ + t, v[i] + V{});  // zeros as sums have them
     }
     for (; t < plane_; ++t) {

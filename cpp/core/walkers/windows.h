@@ -146,6 +146,7 @@ class WindowLoop {
       for (; t + L::lanes <= cells; t += L::lanes) {
         V v[L::lanes];
         load_transposed<L>(v, [=](int i) { return from + i * cells + t; });
+#pragma GCC unroll 16
         for (int i = 0; i < L::lanes; ++i) to[t + i] = v[i];
       }
       for (; t < cells; ++t) to[t] = load_strided<L>(from + t, cells);
