@@ -209,7 +209,7 @@ def test_what_autograd_keeps() -> None:
         (torch_nn.MaxPool2d(2), 4 * 2 * 64 + 8 * cells),  # the input, and an index of 8 bytes an output
         (nn.MaxPool2d(2), cells),  # an offset of a byte
         (nn.AvgPool2d(2), 0),
-        (nn.SoftPool2d(2), 4 * 2 * 64),
+        (nn.SoftPool2d(2), 4 * (2 * 64 + cells)),  # the input and the output
     ):
         [row] = rows(torch_nn.Sequential(module), x)
         assert row.saved == kept

@@ -167,6 +167,7 @@ void* scratch_for(const Plan& plan) {
   if (method.selects) {
     const int64_t sums = method.shares ? share_scratch(plan, method.logits) : 0;
     bytes = std::max(bytes, window_scratch(plan, method.logits) + sums);
+    if (method.sums_exponentials) bytes += plan.quotient_bytes + plan.scratch_bytes;
   }
   return scratch.at_least(bytes);
 }
@@ -364,7 +365,9 @@ void explain(const Problem& p, bool with_winners, char* text, size_t size) {
   const bool abreast = plan.maps_abreast && kernels_for(p.dtype).goes_abreast(p.method, with_winners);
   const bool planes = selects && plan.abreast;
   const char* vertical = selects ? "whole windows" : plan.runs ? "none" : plan.slides ? "shared rows" : "rows";
-  const char* horizontal = planes                   ? "whole planes abreast"
+  const bool exponentials = methods[p.method].sums_exponentials;
+  const char* horizontal = exponentials             ? "exponentials, or whole windows"
+                           : planes                 ? "whole planes abreast"
                            : selects                ? "whole windows"
                            : abreast                ? "maps abreast"
                            : plan.runs              ? "whole planes"

@@ -92,7 +92,7 @@ struct ExpOf<double> {
                                  0.50000000000000107};
 };
 
-// e^x for x <= 0 as 2^n (1 + rest).
+// e^x for x <= 88 as 2^n (1 + rest).
 template <class L>
 struct SplitPower {
   typename L::Value power, rest;
@@ -112,8 +112,8 @@ struct SplitPower {
   }
 };
 
-// e^x for x <= 0, within one unit in the last place; 0 where that is all but the smallest numbers. NaN may give
-// anything.
+// e^x for x <= 88, within one unit in the last place; 0 where that is all but the smallest numbers. NaN and larger
+// numbers may give anything.
 template <class L>
 POOLKIT_INLINE typename L::Value exponential(typename L::Value x) {
   const SplitPower<L> split(x);
@@ -121,7 +121,7 @@ POOLKIT_INLINE typename L::Value exponential(typename L::Value x) {
   return x < L::splat(ExpOf<typename L::Scalar>::lowest) ? typename L::Value{} : mantissa * split.power;
 }
 
-// e^x - 1 for x <= 0; exact to a few units in the last place near 0, too.
+// e^x - 1 for x <= 88; exact to a few units in the last place near 0, too.
 template <class L>
 POOLKIT_INLINE typename L::Value exponential_less_one(typename L::Value x) {
   const SplitPower<L> split(x);

@@ -8,6 +8,7 @@
 #include "walkers/abreast_backward.h"
 #include "walkers/backward.h"
 #include "walkers/expand.h"
+#include "walkers/exponentials.h"
 #include "walkers/forward.h"
 #include "walkers/scatter.h"
 #include "walkers/shares.h"
@@ -31,6 +32,8 @@ ForwardKernel forward_of() {
   using R = typename Method::template Reducer<T, extra>;
   if constexpr (!R::kSupported) {
     return nullptr;
+  } else if constexpr (kSelects<R> && kSumsExponentials<R>) {
+    return run_exponentials<T, R>;
   } else if constexpr (kSelects<R>) {
     return run_windows<T, R>;
   } else {
@@ -65,7 +68,9 @@ BackwardKernel backward_of(BackwardWalker walker) {
         if constexpr (kTakesLogits<Method>) return run_shares<T, typename Method::template Reducer<T, true>>;
         return nullptr;
       }
-      return run_shares<T, typename Method::template Reducer<T, false>>;
+      using Plain = typename Method::template Reducer<T, false>;
+      if constexpr (kSumsExponentials<Plain>) return run_exponential_shares<T, Plain>;
+      return run_shares<T, Plain>;
     } else {
       return nullptr;
     }

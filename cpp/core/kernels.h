@@ -55,6 +55,7 @@ struct MethodInfo {
   bool selects;   // it looks at all cells of a window at once
   bool shares;    // and shares the gradient among them,
   bool logits;    // by weights that may be given
+  bool sums_exponentials;
 };
 
 extern const MethodInfo methods[];

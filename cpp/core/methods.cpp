@@ -13,7 +13,8 @@ const MethodInfo methods[] = {
    traits::Method::Reducer<float, false>::kLinear,          \
    traits::kSelects<traits::Method::Reducer<float, false>>, \
    traits::kShares<traits::Method::Reducer<float, false>>,  \
-   traits::kTakesLogits<traits::Method>},
+   traits::kTakesLogits<traits::Method>,                    \
+   traits::kSumsExponentials<traits::Method::Reducer<float, false>>},
     POOLKIT_REDUCERS(POOLKIT_INFO)
 #undef POOLKIT_INFO
 };

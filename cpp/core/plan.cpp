@@ -172,7 +172,7 @@ void plan_picks(Plan& plan, int32_t* picks) {
   plan.pick_pitch = pitch;
 }
 
-constexpr int64_t kShareRows = 10, kShareTaps = 5;  // from here on, sharing the parts of windows pays
+constexpr int64_t kShareRows = 8, kShareTaps = 5;  // from here on, sharing the parts of windows pays
 
 constexpr int64_t kShortRow = 24;        // longer rows fill vectors well enough
 constexpr int64_t kAbreastTaps = 5;      // more taps are shared instead
@@ -181,6 +181,8 @@ constexpr int64_t kMostLanes = 16;       // of four bytes or more
 constexpr int64_t kAbreastCells = 1024;  // a plane's cells in each lane of 64 bytes still fit the nearest caches
 
 constexpr int64_t kGatherCovers = 32;  // up to here, gathering winners is faster than scattering
+
+constexpr int64_t kMostQuotients = 1 << 20;  // more would be no small part of the input
 
 // Lanes, so that what follows them in scratch stands on whole words.
 int64_t rounded(int64_t lanes) { return (lanes + 15) / 16 * 16; }
@@ -331,9 +333,12 @@ void plan_scratch(Plan& plan) {
   if (planes > kAbreastMaps) planes -= planes % kAbreastMaps;
   plan.spread_lanes = rounded(whole ? planes * plane : rows_around * row);
   const int64_t spread = forward + (plan.spread_lanes + kSlack + plan.count_lanes) * kWord;
-  plan.scratch_bytes =
-      std::max({forward, abreast, back_abreast, d.trivial ? spread : 0, backward, scatter, plan.count_lanes * kWord}) +
-      64;
+  const int64_t most =
+      std::max({forward, abreast, back_abreast, d.trivial ? spread : 0, backward, scatter, plan.count_lanes * kWord});
+  plan.scratch_bytes = (most + 127) / 64 * 64;
+  const int64_t outputs = d.out * h.out * w.out * p.inner;
+  const bool divides = !narrow && plan.scatter.tiles == 1 && outputs <= kMostQuotients;
+  plan.quotient_bytes = divides ? rounded(outputs + kSlack) * kWord : 0;
 }
 
 constexpr int kRecentPlans = 4;  // forward and backward of a layer, and those of its neighbour

@@ -59,9 +59,10 @@ struct Plan {
   int64_t square_pitch;   // with so many lanes for a line of these
   const int32_t* picks;   // lane of tap t of output o, at [t * pick_pitch + o], for uneven windows; or null
   int64_t pick_pitch;
-  bool cover_picks;       // backward: few of such windows lie over an input
-  int64_t spread_lanes;   // that `spread` divides at a time, if this sums gradients in one or two dimensions
-  int64_t scratch_bytes;  // enough for either direction, for any lane type up to 8 bytes
+  bool cover_picks;        // backward: few of such windows lie over an input
+  int64_t spread_lanes;    // that `spread` divides at a time, if this sums gradients in one or two dimensions
+  int64_t quotient_bytes;  // scratch for the outputs of a plane, where gradients are divided by sums of weights; or 0
+  int64_t scratch_bytes;   // enough for either direction, for any lane type up to 8 bytes
 };
 
 // Valid until three more problems have been planned on the same thread.

@@ -218,11 +218,25 @@ POOLKIT_INLINE void store_half(half* p, typename L::Value v) {
   }
 }
 
+// Numbers of half precision as integers of the same order, so that they can be compared without being converted: what
+// is negative has all bits but its sign turned over. Beyond both infinities stands NaN.
+template <class T>
+constexpr bool kHasKeys = kSame<T, half> || kSame<T, bfloat>;
+template <class T>
+constexpr int16_t kInfinityKey = kSame<T, bfloat> ? 0x7f80 : 0x7c00;
+
+template <class V>
+POOLKIT_INLINE V turned_over(V bits) {
+  return V(bits ^ ((bits >> 15) & int16_t(0x7fff)));
+}
+
 // load<L>(p): L::lanes values from storage type T, as accumulators.
 template <class L, class T>
 POOLKIT_INLINE typename L::Value load(const T* p) {
   using A = typename L::Scalar;
-  if constexpr (kSame<T, bfloat>) {
+  if constexpr (kHasKeys<T> && kSame<A, int16_t>) {
+    return turned_over(load_bits<typename L::Value>(p));
+  } else if constexpr (kSame<T, bfloat>) {
     return load_bfloat<L>(p);
   } else if constexpr (kSame<T, half>) {
     return load_half<L>(p);
@@ -239,7 +253,9 @@ POOLKIT_INLINE typename L::Value load(const T* p) {
 // store<L>(p, v): rounds to nearest even.
 template <class L, class T>
 POOLKIT_INLINE void store(T* p, typename L::Value v) {
-  if constexpr (kSame<T, bfloat>) {
+  if constexpr (kHasKeys<T> && kSame<typename L::Scalar, int16_t>) {
+    store_bits(p, turned_over(v));
+  } else if constexpr (kSame<T, bfloat>) {
     store_bfloat<L>(p, v);
   } else if constexpr (kSame<T, half>) {
     store_half<L>(p, v);
@@ -330,6 +346,15 @@ POOLKIT_INLINE void store_index(void* p, int bytes, typename L::Index v) {
     if (bytes == 2) return store_index_as<L, uint16_t>(p, v);
     store_index_as<L, uint32_t>(p, v);
   }
+}
+
+constexpr int64_t kFetchedCells = 512;
+
+// Brings n cells near that are soon read, or written, where these are too scattered for the processor to foresee.
+template <bool writes, class T>
+POOLKIT_INLINE void fetch_lines(const T* p, int64_t n) {
+  constexpr int64_t cells_of_line = 64 / sizeof(T);
+  for (int64_t i = 0; i < n; i += cells_of_line) __builtin_prefetch(p + i, writes, 3);
 }
 
 template <int... lane>
@@ -448,6 +473,7 @@ POOLKIT_INLINE typename L::Index load_picked(const typename L::Scalar* p, const 
 #endif
   } else {
     Index words{};
+#pragma GCC unroll 64
     for (int i = 0; i < L::lanes; ++i) words[i] = load_bits<typename L::Int>(p + index[i]);
     return words;
   }

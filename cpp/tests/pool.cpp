@@ -208,11 +208,11 @@ class PoolTest {
         is_float(problem_.dtype) || extreme || name_ == "quantile" || (sums && problem_.dtype == DType::i64);
     check((refusal(problem_) == nullptr) == supported, supported ? "refused" : "not refused");
 
-    const int needed = name_ == "stochastic"                                  ? kNeedsWinners | kNeedsSeed
-                       : extreme || name_ == "avg_max" || name_ == "quantile" ? kNeedsWinners
-                       : sums || between                                      ? kNeedsNothing
-                       : powers || name_ == "stochastic_mean"                 ? kNeedsX | kNeedsY
-                                                                              : kNeedsX;
+    const int needed = name_ == "stochastic"                                     ? kNeedsWinners | kNeedsSeed
+                       : extreme || name_ == "avg_max" || name_ == "quantile"    ? kNeedsWinners
+                       : sums || between                                         ? kNeedsNothing
+                       : powers || name_ == "stochastic_mean" || name_ == "soft" ? kNeedsX | kNeedsY
+                                                                                 : kNeedsX;
     check(needs(problem_.method) == needed, "needs");
     check(has_winners(problem_.method) == ((needed & kNeedsWinners) != 0), "has_winners");
     check(has_gradient(problem_.method) == !between, "has_gradient");

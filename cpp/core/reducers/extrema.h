@@ -45,16 +45,14 @@ struct Less {
   static constexpr A worst = kHighest<A>;
 };
 
-template <class T, class Order, bool with_winners>
-struct Extreme;
-
-template <class T, class Order>
-struct Extreme<T, Order, false> {
-  using Accumulator = typename Storage<T>::Accumulator;
+// The value alone, computed in this type.
+template <class T, class Order, class A>
+struct ExtremeIn {
+  using Accumulator = A;
   static constexpr bool kWinners = false, kLinear = false, kDivides = false, kIdempotent = true, kRepairs = false;
   static constexpr bool kSupported = true;
 
-  explicit Extreme(const Problem&) {}
+  explicit ExtremeIn(const Problem&) {}
 
   template <class L>
   struct State {
@@ -89,6 +87,46 @@ struct Extreme<T, Order, false> {
   POOLKIT_INLINE typename L::Value finish(State<L> s, typename L::Value) const {
     return s.value;
   }
+};
+
+template <class T, class Order, bool with_winners>
+struct Extreme;
+
+template <class T, class Order>
+struct Extreme<T, Order, false> : ExtremeIn<T, Order, typename Storage<T>::Accumulator> {
+  using ExtremeIn<T, Order, typename Storage<T>::Accumulator>::ExtremeIn;
+};
+
+// Numbers of half precision are compared as keys of theirs; but side by side, where lanes are wider.
+template <class T, class Order>
+struct ExtremeOfKeys : ExtremeIn<T, Order, int16_t> {
+  using Abreast = Extreme<T, Order, false>;
+  using ExtremeIn<T, Order, int16_t>::ExtremeIn;
+
+  // NaN of either sign becomes the key that wins.
+  template <class L>
+  POOLKIT_INLINE typename ExtremeIn<T, Order, int16_t>::template State<L> lift(typename L::Value key,
+                                                                               typename L::Index) const {
+    constexpr int16_t last = kInfinityKey<T>;
+    if constexpr (kSame<Order, Greater>) {
+      return {key < L::splat(int16_t(-1 - last)) ? L::splat(kHighest<int16_t>) : key};
+    } else {
+      return {key > L::splat(last) ? L::splat(kLowest<int16_t>) : key};
+    }
+  }
+};
+
+template <class T, class Order, bool with_winners>
+struct ExtremeFor {
+  using type = Extreme<T, Order, with_winners>;
+};
+template <class Order>
+struct ExtremeFor<half, Order, false> {
+  using type = ExtremeOfKeys<half, Order>;
+};
+template <class Order>
+struct ExtremeFor<bfloat, Order, false> {
+  using type = ExtremeOfKeys<bfloat, Order>;
 };
 
 // Winner offsets need lanes of at least 32 bits beside the values.
@@ -179,14 +217,14 @@ struct Max {
   static constexpr int kNeeds = kNeedsWinners;
   static constexpr bool kScatters = true;
   template <class T, bool with_winners>
-  using Reducer = Extreme<T, Greater, with_winners>;
+  using Reducer = typename ExtremeFor<T, Greater, with_winners>::type;
 };
 
 struct Min {
   static constexpr int kNeeds = kNeedsWinners;
   static constexpr bool kScatters = true;
   template <class T, bool with_winners>
-  using Reducer = Extreme<T, Less, with_winners>;
+  using Reducer = typename ExtremeFor<T, Less, with_winners>::type;
 };
 
 }  // namespace

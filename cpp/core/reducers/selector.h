@@ -8,6 +8,11 @@
 //   choose<L>(window)                            the result of a window, with the offset of its cell (kWinners)
 //   kLogits                                      it weighs by window.logits
 //   share<L>(window, gradient)                   (kShares) leaves in window.spare what each cell gets of the gradient
+//
+// and, where exponentials may be summed instead (walkers/exponentials.h):
+//
+//   By                                           what they are exponentials of
+//   Summed, Pulled                               the reducers of results, and of gradients divided by sums of weights
 #pragma once
 
 #include "reducer.h"
@@ -30,6 +35,9 @@ constexpr bool kRanks = requires(const S& s) { s.is_middle(9); };
 
 template <class S>
 constexpr bool kShares = requires { requires S::kShares; };
+
+template <class S>
+constexpr bool kSumsExponentials = requires { typename S::Summed; } && !kLogits<S>;
 
 // The cells of a window in row-major order, one vector a cell.
 template <class L>

@@ -2,7 +2,7 @@
 // importance pooling. And the logarithm of a window's exponentials, whose gradient that softmax is.
 #pragma once
 
-#include "../elementary.h"
+#include "exponentials.h"
 #include "selector.h"
 
 namespace poolkit::POOLKIT_ISA_NAMESPACE {
@@ -14,11 +14,14 @@ struct SoftMean {
   static constexpr bool kSelects = true, kDraws = false, kWinners = false, kLinear = false, kSupported = kIsFloat<T>;
   static constexpr bool kShares = true, kLogits = with_logits;
 
+  using By = ByTemperature;
+  using Summed = MeanByWeights<T>;
+  using Pulled = PullByWeights<T, By, true>;
+
   double slope;  // of the weights' logarithms: 1 / temperature
   bool exact;    // the weights' own gradient is taken
 
-  explicit SoftMean(const Problem& problem)
-      : slope(1 / (problem.param[0] > 0 ? problem.param[0] : 1)), exact(problem.param[1] == 0) {}
+  explicit SoftMean(const Problem& problem) : slope(ByTemperature::slope(problem)), exact(problem.param[1] == 0) {}
 
   template <class L>
   POOLKIT_INLINE Chosen<L> choose(const Window<L>& window) const {
@@ -116,11 +119,14 @@ struct LogOfExponentials {
   static constexpr bool kSelects = true, kDraws = false, kWinners = false, kLinear = false, kSupported = kIsFloat<T>;
   static constexpr bool kShares = true;
 
+  using By = BySharpness;
+  using Summed = LogOfWeights<T>;
+  using Pulled = PullByWeights<T, By, false>;
+
   double r;
   bool mean;
 
-  explicit LogOfExponentials(const Problem& problem)
-      : r(problem.param[0] == 0 ? 1 : problem.param[0]), mean(problem.param[1] != 0) {}
+  explicit LogOfExponentials(const Problem& problem) : r(BySharpness::slope(problem)), mean(problem.param[1] != 0) {}
 
   template <class L>
   POOLKIT_INLINE Chosen<L> choose(const Window<L>& window) const {
@@ -191,7 +197,7 @@ struct LogSumExp {
 };
 
 struct Soft {
-  static constexpr int kNeeds = kNeedsX;
+  static constexpr int kNeeds = kNeedsX | kNeedsY;
   static constexpr bool kScatters = false, kTakesLogits = true;
   template <class T, bool with_logits>
   using Reducer = SoftMean<T, with_logits>;

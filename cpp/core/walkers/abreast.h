@@ -9,8 +9,19 @@
 namespace poolkit::POOLKIT_ISA_NAMESPACE {
 namespace {
 
+// The reducer of maps side by side: another where R's lanes are too narrow for these.
 template <class R>
-constexpr bool kGoesAbreast = kTuned<R> && sizeof(typename R::Accumulator) >= 4;
+struct AbreastOf {
+  using type = R;
+};
+template <class R>
+  requires requires { typename R::Abreast; }
+struct AbreastOf<R> {
+  using type = typename R::Abreast;
+};
+
+template <class R>
+constexpr bool kGoesAbreast = kTuned<R> && sizeof(typename AbreastOf<R>::type::Accumulator) >= 4;
 
 // Maps from one on, one a lane; where lanes are too many the last map is repeated.
 template <int lanes>
@@ -39,14 +50,6 @@ struct SomeMaps {
 template <int64_t lanes, class F>
 POOLKIT_INLINE void for_blocks(int64_t cells, const F& f) {
   for (int64_t cell = 0; cell < cells; cell += lanes) f(cell + lanes <= cells ? cell : cells - lanes);
-}
-
-// Brings n cells near that are soon read, or written. Taken in turns from as many maps as there are lanes, they are too
-// scattered for the processor to foresee.
-template <bool writes, class T>
-POOLKIT_INLINE void fetch_lines(const T* p, int64_t n) {
-  constexpr int64_t cells_of_line = 64 / sizeof(T);
-  for (int64_t i = 0; i < n; i += cells_of_line) __builtin_prefetch(p + i, writes, 3);
 }
 
 // The first place from p on where a vector of any width may stand.

@@ -463,8 +463,7 @@ class Backward {
     const int64_t offset = row.offset - width_.base[o];
     if (stop - i >= Many::lanes) {
       const Pull<Many> all = spread<R>(pulled);
-      typename Many::Index offsets;
-      for (int lane = 0; lane < Many::lanes; ++lane) offsets[lane] = typename Many::Int(offset + i + lane);
+      typename Many::Index offsets = count_up<Many>(offset + i);
       for (; i + Many::lanes <= stop; i += Many::lanes) {
         add_lanes<Many>(i, first, all, offsets);
         offsets += Many::lanes;

@@ -199,7 +199,13 @@ class Expand {
       const auto pulled = pulls.template at<L>(row.out + o, count);
       V cells[k]{}, grads[k];
       if constexpr ((R::kNeeds & kNeedsX) != 0) {
-        for (int t = 0; t < k; ++t) cells[t] = load_strided<L>(x + in + t, k);
+        if constexpr (k == 2) {
+          const V low = load<L>(x + in), high = load<L>(x + in + L::lanes);
+          cells[0] = evens<L>(low, high);
+          cells[1] = odds<L>(low, high);
+        } else {
+          for (int t = 0; t < k; ++t) cells[t] = load_strided<L>(x + in + t, k);
+        }
       }
       for (int t = 0; t < k; ++t) {
         grads[t] = pulls.reducer.template pull<L>(cells[t], pulled, L::splat_index(typename L::Int(row.offset + t)));

@@ -242,10 +242,14 @@ class Forward {
     const int64_t between = columns.before + after == 0 ? 0 : line - lanes;
     pad(to, columns.before);
     const ScratchRow<A> inside = to.at(columns.before);
-    with_rows<kTuned<R>, T>(rows_, offsets_, k_, [=, reducer = reducer_, k = k_, ahead = row_step()](auto rows) {
+    // Short rows end before the processor has seen where they lead: those of the output row after the next one.
+    const int64_t step = row_step();
+    const T* const later = rows_[k_ - 1] + width_.in * inner_ + step;
+    with_rows<kTuned<R>, T>(rows_, offsets_, k_, [=, reducer = reducer_, k = k_](auto rows) {
       ScratchRow<A> row = inside;
       int64_t moved = 0;
-      for (int64_t left = alike; left > 0; --left, moved += ahead, row = row.at(line)) {
+      for (int64_t left = alike; left > 0; --left, moved += step, row = row.at(line)) {
+        if (step <= kFetchedCells) fetch_lines<false>(later + moved, step);
         // In this order, as each may spill beyond its end.
         for_lanes<A>(lanes, free, [=](int64_t i, auto family) {
           using L = decltype(family);
@@ -586,7 +590,7 @@ class Forward {
 template <class T, class R>
 void run_forward(const ForwardCall& call, int64_t begin, int64_t end, void* scratch) {
   if constexpr (kGoesAbreast<R>) {
-    if (call.plan->maps_abreast) return Abreast<T, R>(call, scratch).run(begin, end);
+    if (call.plan->maps_abreast) return Abreast<T, typename AbreastOf<R>::type>(call, scratch).run(begin, end);
   }
   Forward<T, R>(call, scratch).run(begin, end);
 }

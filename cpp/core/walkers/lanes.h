@@ -161,8 +161,11 @@ struct KnownRows {
 
 // Whether loops are made for each small number of sources: where the arithmetic is light enough to tell.
 template <class R>
-constexpr bool kTuned = !R::kRepairs && sizeof(typename R::template State<Single<typename R::Accumulator>>) <=
-                                            2 * sizeof(typename R::Accumulator);
+constexpr bool kHeavy = requires { requires R::kHeavy; };
+template <class R>
+constexpr bool kTuned =
+    !R::kRepairs && !kHeavy<R> &&
+    sizeof(typename R::template State<Single<typename R::Accumulator>>) <= 2 * sizeof(typename R::Accumulator);
 
 // Calls f(source) with the k rows.
 template <bool tuned, class T, class F>

@@ -1,6 +1,7 @@
 // Backward of the selectors that share an output's gradient among its cells by weights of their own: windows are
-// gathered as in the forward direction and their shares added to the cells. A plane (or, channels last, a group of its
-// channels) belongs to one thread and its outputs are visited in row-major order: nothing depends on threads.
+// gathered as in the forward direction and their shares added to the cells, or written where windows do not overlap. A
+// plane (or, channels last, a group of its channels) belongs to one thread and its outputs are visited in row-major
+// order: nothing depends on threads.
 #pragma once
 
 #include "windows.h"
@@ -15,6 +16,8 @@ class Shares : WindowLoop<T, S, Shares<T, S>> {
 
   using A = typename Loop::A;
 
+  static constexpr bool kTakesTwice = false;  // shares are added
+
   // Wide enough types are added up in place, the others in scratch.
   static constexpr bool kInPlace = kSame<T, A>;
 
@@ -25,7 +28,8 @@ class Shares : WindowLoop<T, S, Shares<T, S>> {
       : Loop(*call.plan, call.x, call.logits, call.x_end, scratch),
         grad_y_(static_cast<const T*>(call.grad_y)),
         gradients_{static_cast<T*>(call.grad_x), static_cast<T*>(call.grad_logits)},
-        plane_(this->depth_.in * this->height_.in * this->width_.in * this->inner_) {
+        plane_(this->depth_.in * this->height_.in * this->width_.in * this->inner_),
+        covers_all_(this->plan_.apart && covers(this->depth_) && covers(this->height_) && covers(this->width_)) {
     if constexpr (!kInPlace) {
       sums_[0] = reinterpret_cast<A*>(static_cast<char*>(scratch) + window_scratch(*call.plan, kLogits<S>));
       sums_[1] = sums_[0] + plane_;
@@ -49,7 +53,7 @@ class Shares : WindowLoop<T, S, Shares<T, S>> {
   // Lanes [first, last) of all cells of a plane.
   void plane(int64_t outer, int64_t first, int64_t last) {
     const int64_t inner = this->inner_, lanes = inner == 1 ? plane_ : last - first;
-    for (int64_t i = first; i < plane_; i += inner == 1 ? plane_ : inner) {
+    for (int64_t i = first; i < plane_ && !covers_all_; i += inner == 1 ? plane_ : inner) {
       for (int k = 0; k < kInputs; ++k) __builtin_memset(sums_[k] + i, 0, sizeof(A) * size_t(lanes));
     }
     start_ = this->x_ + outer * plane_;
@@ -106,13 +110,19 @@ class Shares : WindowLoop<T, S, Shares<T, S>> {
   POOLKIT_INLINE void take(Window<L> window, int64_t i, const typename Loop::Place& place,
                            typename Loop::Inside inside) {
     this->selector_.template share<L>(window, gradients<L>(i, inside));
-    add_shares<L>(sums_[0], window.spare, place, inside);
-    if constexpr (kLogits<S>) add_shares<L>(sums_[1], window.logit_spare, place, inside);
+    this->plan_.apart ? put_all<false, L>(window, place, inside) : put_all<true, L>(window, place, inside);
+  }
+
+  template <bool adds, class L>
+  POOLKIT_INLINE void put_all(const Window<L>& window, const typename Loop::Place& place,
+                              typename Loop::Inside inside) const {
+    put_shares<adds, L>(sums_[0], window.spare, place, inside);
+    if constexpr (kLogits<S>) put_shares<adds, L>(sums_[1], window.logit_spare, place, inside);
   }
 
   // The last tap first: so a cell takes from its outputs in their order, however many lanes there are.
-  template <class L>
-  POOLKIT_INLINE void add_shares(A* sums, const typename L::Value* shares, const typename Loop::Place& place,
+  template <bool adds, class L>
+  POOLKIT_INLINE void put_shares(A* sums, const typename L::Value* shares, const typename Loop::Place& place,
                                  typename Loop::Inside inside) const {
     const int64_t taps = place.last - place.first;
     const bool whole = L::lanes > 1 && inside.end - inside.begin == L::lanes;
@@ -121,8 +131,8 @@ class Shares : WindowLoop<T, S, Shares<T, S>> {
       A* to = sums + (this->rows_[row] - start_) + place.start;
       const typename L::Value* share = shares + row * taps - place.first;
       int64_t tap = place.last - 1;
-      for (; pairs && tap > place.first; tap -= 2) add_pairs<L>(to + tap - 1, share[tap - 1], share[tap]);
-      for (; tap >= place.first; --tap) add_spaced<L>(to + tap * place.step, place.apart, share[tap], inside);
+      for (; pairs && tap > place.first; tap -= 2) put_pairs<adds, L>(to + tap - 1, share[tap - 1], share[tap]);
+      for (; tap >= place.first; --tap) put_spaced<adds, L>(to + tap * place.step, place.apart, share[tap], inside);
     }
   }
 
@@ -137,30 +147,44 @@ class Shares : WindowLoop<T, S, Shares<T, S>> {
   }
 
   // Two neighbouring taps of windows two cells apart.
-  template <class L>
-  POOLKIT_INLINE static void add_pairs(A* p, typename L::Value a, typename L::Value b) {
+  template <bool adds, class L>
+  POOLKIT_INLINE static void put_pairs(A* p, typename L::Value a, typename L::Value b) {
     if constexpr (L::lanes > 1) {
-      store<L>(p, load<L>(p) + zipped_low<L>(a, b));
-      store<L>(p + L::lanes, load<L>(p + L::lanes) + zipped_high<L>(a, b));
+      put<adds, L>(p, zipped_low<L>(a, b));
+      put<adds, L>(p + L::lanes, zipped_high<L>(a, b));
     }
   }
 
-  template <class L>
-  POOLKIT_INLINE static void add_spaced(A* p, int64_t stride, typename L::Value v, typename Loop::Inside inside) {
+  template <bool adds, class L>
+  POOLKIT_INLINE static void put_spaced(A* p, int64_t stride, typename L::Value v, typename Loop::Inside inside) {
     if constexpr (L::lanes == 1) {
-      *p += v;
+      put<adds, L>(p, v);
     } else if (stride == 1 && inside.end - inside.begin == L::lanes) {
-      store<L>(p, load<L>(p) + v);
+      put<adds, L>(p, v);
     } else {
       A values[L::lanes];
       store<L>(values, v);
-      for (int i = inside.begin; i < inside.end; ++i) p[i * stride] += values[i];
+      for (int i = inside.begin; i < inside.end; ++i) put<adds, Single<A>>(p + i * stride, values[i]);
     }
+  }
+
+  // What is written is what would be added to zero: never a negative one.
+  template <bool adds, class L>
+  POOLKIT_INLINE static void put(A* p, typename L::Value v) {
+    store<L>(p, (adds ? load<L>(p) : typename L::Value{}) + v);
+  }
+
+  // Whether every cell of an axis lies in one window.
+  static bool covers(const AxisPlan& axis) {
+    int64_t covered = 0;
+    for (int64_t o = 0; o < axis.out; ++o) covered += axis.last[o] - axis.first[o];
+    return covered == axis.in;
   }
 
   const T* grad_y_;
   T* gradients_[2];           // of x, and of logits
   const int64_t plane_;       // numbers of a plane, all lanes
+  const bool covers_all_;     // each is written once
   A* sums_[2] = {};           // of the current plane
   const T* start_ = nullptr;  // its cells
 };

@@ -87,8 +87,8 @@ class WindowLoop {
              visitor());
   }
 
-  // n outputs from i on to visit(family, i, place, inside); the last vector runs over their end where the
-  // input goes on, or over those before.
+  // n outputs from i on to visit(family, i, place, inside); the last vector takes those before again where outputs
+  // may be taken twice, or runs over their end where the input goes on.
   template <class Visit>
   POOLKIT_INLINE void in_lanes(int64_t i, int64_t n, const Place& place, const Visit& visit) {
     using L = Wide<A>;
@@ -98,6 +98,9 @@ class WindowLoop {
     for (; done + lanes <= n; done += lanes) visit(L{}, i + done * place.next, place.moved(done), Inside{0, lanes});
     const int rest = int(n - done);
     if (rest == 0) return;
+    if (Derived::kTakesTwice && n >= lanes) {
+      return visit(L{}, i + (n - lanes) * place.next, place.moved(n - lanes), Inside{0, lanes});
+    }
     const int64_t reach = (done + lanes - 1) * place.apart + (place.last - 1) * place.step;
     if (rows_[k_ - 1] + place.start + reach < x_end_) {
       visit(L{}, i + done * place.next, place.moved(done), Inside{0, rest});
@@ -176,6 +179,9 @@ class WindowLoop {
         row_offsets_[k_++] = (td * height_.kernel + th) * width_.kernel;
       }
     }
+    // Short rows end before the processor has seen where they lead: those of the output row after the next one.
+    const int64_t row = width_.in * inner_, ahead = height_.stride * row;
+    if (ahead <= kFetchedCells) fetch_lines<false>(rows_[k_ - 1] + row + ahead, ahead);
   }
 
   template <class L>
@@ -283,6 +289,8 @@ class Windows : WindowLoop<T, S, Windows<T, S>> {
   using typename Loop::Inside;
   using typename Loop::Place;
 
+  static constexpr bool kTakesTwice = true;
+
  public:
   Windows(const ForwardCall& call, void* scratch)
       : Loop(*call.plan, call.x, call.logits, call.x_end, scratch),
@@ -361,11 +369,17 @@ class Windows : WindowLoop<T, S, Windows<T, S>> {
       return;
     }
     T values[L::lanes];
+    char offsets[L::lanes * 4];
     store<L>(values, chosen.value);
+    if constexpr (S::kWinners) store_index<L>(offsets, bytes, chosen.winner);
+    const int begin = inside.begin, n = inside.end - begin;
+    if (next == 1) {
+      __builtin_memcpy(y + begin, values + begin, sizeof(T) * size_t(n));
+      if constexpr (S::kWinners) __builtin_memcpy(winners + begin * bytes, offsets + begin * bytes, size_t(n * bytes));
+      return;
+    }
     for (int i = inside.begin; i < inside.end; ++i) y[i * next] = values[i];
     if constexpr (S::kWinners) {
-      char offsets[L::lanes * 4];
-      store_index<L>(offsets, bytes, chosen.winner);
       for (int i = inside.begin; i < inside.end; ++i) {
         for (int byte = 0; byte < bytes; ++byte) winners[i * next * bytes + byte] = offsets[i * bytes + byte];
       }
@@ -445,7 +459,8 @@ class Windows : WindowLoop<T, S, Windows<T, S>> {
 
   // The random numbers of the outputs from this one on, each by its index in a contiguous array.
   template <class L>
-  POOLKIT_INLINE typename L::Value uniform_from(int64_t out, int64_t next) const {
+  POOLKIT_INLINE typename L::Value uniform_from(int64_t out, int64_t next) {
+    if (call_.channels == 1 && (next == 1 || L::lanes == 1)) return uniforms_.template at<L>(call_.seed, out);
     int64_t index[L::lanes];
     if (call_.channels == 1) {
       for (int lane = 0; lane < L::lanes; ++lane) index[lane] = out + lane * next;
@@ -462,6 +477,7 @@ class Windows : WindowLoop<T, S, Windows<T, S>> {
 
   const ForwardCall& call_;
   SortedColumns<T, A> columns_;
+  UniformRun<A> uniforms_;
 };
 
 template <class T, class S>

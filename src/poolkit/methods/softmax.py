@@ -48,7 +48,7 @@ SOFT = Method(
     "cell gets a gradient. Padding has no weight. The largest cell is taken out of the exponents, so that no input "
     "overflows.",
     reference=lambda cells, temperature, weights: cells.soft_mean(temperature, bool(weights)),
-    gradient="shares",
+    gradient="input",
     steps=_soft,
     params=(TEMPERATURE, GRAD),
     papers=(
