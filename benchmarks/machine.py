@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 import platform
+import time
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +30,27 @@ def facts() -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)),
         "isa": isa(),
         "threads": torch.get_num_threads(),
-        "load": os.getloadavg()[0],
+        "load": load(),
         "huge_pages": huge_pages(),
         "system": f"{platform.system()} {platform.release()}",
         "libc": " ".join(platform.libc_ver()),
         "python": platform.python_version(),
         "versions": {peer.name: peer.version() for peer in PEERS.values()},
     }
+
+
+def load(seconds: float = 1.0) -> float:
+    """How many cores others keep busy now, while this process sleeps; the load average remembers what has ended."""
+
+    def times() -> tuple[int, int]:
+        """Of all cores since the start, in the system's ticks: all time, and idle time."""
+        ticks = [int(word) for word in Path("/proc/stat").read_text().partition("\n")[0].split()[1:9]]
+        return sum(ticks), ticks[3] + ticks[4]
+
+    before = times()
+    time.sleep(seconds)
+    total, idle = (after - start for after, start in zip(times(), before, strict=True))
+    return (os.cpu_count() or 1) * (1 - idle / total) if total else 0.0
 
 
 def isa() -> str | None:

@@ -13,6 +13,7 @@
 //
 //   By                                           what they are exponentials of
 //   Summed, Pulled                               the reducers of results, and of gradients divided by sums of weights
+//   kSumsApart                                   it is faster so even where windows share no cell
 #pragma once
 
 #include "reducer.h"

@@ -16,6 +16,7 @@ struct SoftMean {
 
   using By = ByTemperature;
   using Summed = MeanByWeights<T>;
+  static constexpr bool kSumsApart = true;
   using Pulled = PullByWeights<T, By, true>;
 
   double slope;  // of the weights' logarithms: 1 / temperature
@@ -121,6 +122,7 @@ struct LogOfExponentials {
 
   using By = BySharpness;
   using Summed = LogOfWeights<T>;
+  static constexpr bool kSumsApart = false;
   using Pulled = PullByWeights<T, By, false>;
 
   double r;

@@ -99,6 +99,11 @@ class Exponentials {
 
 template <class T, class S>
 void run_exponentials(const ForwardCall& call, int64_t begin, int64_t end, void* scratch) {
+  // Where windows share no cell they take as many exponentials; then sums are faster along the width alone, and not
+  // where logarithms follow.
+  const Plan& plan = *call.plan;
+  const bool along = plan.problem.inner == 1 && !plan.runs;
+  if (plan.apart && !(along && S::kSumsApart)) return run_windows<T, S>(call, begin, end, scratch);
   Exponentials<T, S>(call, scratch).run(begin, end);
 }
 

@@ -1,5 +1,5 @@
 // Backward of the selectors that share an output's gradient among its cells by weights of their own: windows are
-// gathered as in the forward direction and their shares added to the cells, or written where windows do not overlap. A
+// gathered as in the forward direction and their shares added to the cells, or written where no two meet. A
 // plane (or, channels last, a group of its channels) belongs to one thread and its outputs are visited in row-major
 // order: nothing depends on threads.
 #pragma once
@@ -29,7 +29,8 @@ class Shares : WindowLoop<T, S, Shares<T, S>> {
         grad_y_(static_cast<const T*>(call.grad_y)),
         gradients_{static_cast<T*>(call.grad_x), static_cast<T*>(call.grad_logits)},
         plane_(this->depth_.in * this->height_.in * this->width_.in * this->inner_),
-        covers_all_(this->plan_.apart && covers(this->depth_) && covers(this->height_) && covers(this->width_)) {
+        writes_(this->plan_.apart && this->inner_ == 1),
+        covers_all_(writes_ && covers(this->depth_) && covers(this->height_) && covers(this->width_)) {
     if constexpr (!kInPlace) {
       sums_[0] = reinterpret_cast<A*>(static_cast<char*>(scratch) + window_scratch(*call.plan, kLogits<S>));
       sums_[1] = sums_[0] + plane_;
@@ -110,7 +111,7 @@ class Shares : WindowLoop<T, S, Shares<T, S>> {
   POOLKIT_INLINE void take(Window<L> window, int64_t i, const typename Loop::Place& place,
                            typename Loop::Inside inside) {
     this->selector_.template share<L>(window, gradients<L>(i, inside));
-    this->plan_.apart ? put_all<false, L>(window, place, inside) : put_all<true, L>(window, place, inside);
+    writes_ ? put_all<false, L>(window, place, inside) : put_all<true, L>(window, place, inside);
   }
 
   template <bool adds, class L>
@@ -184,7 +185,8 @@ class Shares : WindowLoop<T, S, Shares<T, S>> {
   const T* grad_y_;
   T* gradients_[2];           // of x, and of logits
   const int64_t plane_;       // numbers of a plane, all lanes
-  const bool covers_all_;     // each is written once
+  const bool writes_;         // shares are written, not added: channels last they lie too far apart for that
+  const bool covers_all_;     // every cell is written
   A* sums_[2] = {};           // of the current plane
   const T* start_ = nullptr;  // its cells
 };
