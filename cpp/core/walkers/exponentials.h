@@ -13,8 +13,6 @@
 namespace poolkit::POOLKIT_ISA_NAMESPACE {
 namespace {
 
-constexpr int64_t kPlanesAtOnce = 64;  // where each is one window
-
 // Whether n numbers are positive and within limits; NaN is not.
 template <class T>
 bool all_within(const T* x, int64_t n, T low, T high) {
@@ -60,16 +58,9 @@ class Exponentials {
 
   // A sum beyond its limits gives NaN.
   void run(int64_t begin, int64_t end) {
-    const int64_t together = plan_.runs ? kPlanesAtOnce : 1;
-    for (int64_t unit = begin, stop; unit < end; unit = stop) {
-      stop = unit + together < end ? unit + together : end;
-      sums_.run(unit, stop);
-      for (int64_t lost = unit; lost < stop; ++lost) {
-        if (!is_lost(lost)) continue;
-        const int64_t first = lost;
-        while (lost + 1 < stop && is_lost(lost + 1)) ++lost;
-        windows_.run(first, lost + 1);
-      }
+    for (int64_t unit = begin; unit < end; ++unit) {
+      sums_.run(unit, unit + 1);
+      if (is_lost(unit)) windows_.run(unit, unit + 1);
     }
   }
 
