@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from typing import Any
+from typing import Any, cast
 
 import hypothesis.strategies as st
 import numpy as np
@@ -13,8 +13,10 @@ import pytest
 import torch
 from hypothesis import given
 from numpy.typing import NDArray
+from test_windows_in_blocks import peak
+from torch import Tensor
 
-from poolkit import functional, nn
+from poolkit import functional, layout, nn
 from poolkit.errors import ArgumentError
 from poolkit.functional import blur_pool1d, blur_pool2d, max_blur_pool1d, max_blur_pool2d
 from poolkit.layers.blur import PADDING_MODES, SIZES
@@ -182,6 +184,58 @@ def test_ties_give_their_gradient_to_the_first_maximum() -> None:
     y = max_blur_pool1d(x, 2, 3, 2)
     (grad,) = torch.autograd.grad(y.sum(), x)
     assert grad.tolist() == [[[0.5, 0.75, 0.5, 0.25, 0.0]]]
+
+
+def unfused(x: Tensor, kernel: int, *blur: object, padding: object = 0) -> Tensor:
+    """The map of maxima first, then its blur: two operators, as where no kernel does both."""
+    rank = x.dim() - 2
+    maxima = getattr(functional, f"max_pool{rank}d")(x, kernel, 1, padding)
+    return cast(Tensor, getattr(functional, f"blur_pool{rank}d")(maxima, *blur))
+
+
+@given(data=st.data())
+def test_both_steps_at_once_are_the_two_steps(data: st.DataObject) -> None:
+    """Values, and gradients with ties, infinities and NaN, whatever the layout and the type."""
+    rank = data.draw(st.integers(1, 3))
+    shape = [data.draw(st.integers(0, 3)), data.draw(st.sampled_from((1, 2, 17)))]
+    shape += [data.draw(st.integers(3, 40 if rank == 1 else 7)) for _ in range(rank)]
+    kernel, filter_size, stride = (data.draw(st.integers(1, most)) for most in (4 - rank // 3, 5, 3))
+    padding = data.draw(st.sampled_from((0, kernel // 2, "same")))
+    dtype = data.draw(st.sampled_from((torch.float64, torch.float32, torch.bfloat16)))
+    x = torch.randint(-3, 4, shape).to(dtype)
+    x[torch.rand(shape) < 0.2] = -math.inf
+    if data.draw(st.booleans()):
+        x[torch.rand(shape) < 0.05] = math.nan
+    if rank > 1 and data.draw(st.booleans()):
+        x = x.to(memory_format=(torch.channels_last, torch.channels_last_3d)[rank - 2])
+    x.requires_grad_()
+    blur = (filter_size, stride, data.draw(st.sampled_from(PADDING_MODES)))
+    y = getattr(functional, f"max_blur_pool{rank}d")(x, kernel, *blur, padding=padding)
+    expected = unfused(x, kernel, *blur, padding=padding)
+    tolerance = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 3e-2}[dtype]
+    torch.testing.assert_close(y, expected, equal_nan=True, rtol=tolerance, atol=tolerance)
+    g = torch.randn_like(y)
+    ours, theirs = (torch.autograd.grad(result, x, g)[0] for result in (y, expected))
+    torch.testing.assert_close(ours, theirs, rtol=tolerance, atol=tolerance)
+    assert layout.is_channels_last(ours, rank) == layout.is_channels_last(x, rank)
+
+
+def test_the_map_of_maxima_is_never_held() -> None:
+    x = torch.randn(1, 4, 256, 256, requires_grad=True)
+    y = max_blur_pool2d(x, 2)
+    assert peak(lambda: max_blur_pool2d(x.detach(), 2)) < 1.1 * y.nbytes
+    g = torch.ones_like(y)
+    assert peak(lambda: torch.autograd.grad(max_blur_pool2d(x, 2), x, g)) < 1.1 * (y.nbytes + x.nbytes)
+
+
+def test_malformed_windows_are_refused() -> None:
+    x, axis, weights = torch.zeros(1, 1, 5), [4, 2, 3, 2, 1, 1], [0.25, 0.5, 0.25]
+    assert torch.ops.poolkit.max_filter(x, [2, 0], axis, weights, False).shape == (1, 1, 2)
+    for windows in ([2], [1, 0], [2, 2], [0, 0], [2, -1], [9, 9]):
+        with pytest.raises(RuntimeError, match="poolkit: malformed windows"):
+            torch.ops.poolkit.max_filter(x, windows, axis, weights, False)
+    with pytest.raises(RuntimeError, match="does not fit"):
+        torch.ops.poolkit.max_filter_backward(torch.zeros(1, 1, 3), x, [2, 0], axis, weights, False)
 
 
 def test_as_people_write_it() -> None:

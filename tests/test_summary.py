@@ -87,6 +87,7 @@ class Calls(torch_nn.Module):
         (lambda x: functional.soft_pool2d(x, 2), "function", "soft"),
         (lambda x: functional.max_pool2d(x, 2), "function", "max"),
         (lambda x: functional.blur_pool2d(x), "function", "blur"),
+        (lambda x: functional.max_blur_pool2d(x), "function", "max_blur"),
         (lambda x: functional.adaptive_avg_pool2d(x, 1), "function", "avg"),
     ],
 )

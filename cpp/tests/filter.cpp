@@ -1,5 +1,5 @@
-// Separable filters and their adjoints against loops over all taps, in both layouts; the same bits for every
-// instruction set and way to run in parallel; nothing read or written out of bounds.
+// Separable filters, of arrays and of maxima, and their gradients against loops over all taps, in both layouts; the
+// same bits for every instruction set and way to run in parallel; nothing read or written out of bounds.
 #include "poolkit/filter.h"
 
 #include <algorithm>
@@ -34,6 +34,12 @@ class FilterTest {
     if (terms > 1e5) filter_.outer = 1, filter_.inner = std::min<int64_t>(filter_.inner, terms > 1e6 ? 3 : 20);
     x_ = noise(count(false));
     grad_y_ = noise(count(true));
+    cells_ = size_t(filter_.outer * filter_.inner);
+    for (int i = 0; i < 3; ++i) {
+      add_window(i);
+      cells_ *= size_t(window_[i].in);
+    }
+    map_ = noise(cells_);
   }
 
   void run() {
@@ -52,8 +58,11 @@ class FilterTest {
       grad_x[from] += weight * grad_y_[to];
       size_x[from] += std::fabs(weight * grad_y_[to]);
     });
-    compare("y", poolkit::filter, x_, y, size_y);
-    compare("grad_x", filter_adjoint, grad_y_, grad_x, size_x);
+    const auto& f = filter_;
+    compare("y", x_, y, size_y, [&](const void* x, void* to, Parallel way) { poolkit::filter(f, x, to, way); });
+    compare("grad_x", grad_y_, grad_x, size_x,
+            [&](const void* grad, void* to, Parallel way) { filter_adjoint(f, grad, to, way); });
+    run_maxima(grad_x, size_x);
   }
 
  private:
@@ -67,6 +76,61 @@ class FilterTest {
     a.out = (in + a.low + high - taps) / a.stride + 1;
     for (int64_t t = 0; t < taps; ++t) weight_[i].push_back(double(pick(-8, 8)) / 8);
     a.weight = weight_[i].data();
+  }
+
+  // Windows as many as the filter takes cells.
+  void add_window(int i) {
+    MaxAxis& a = window_[i];
+    a.windows = filter_.axis[i].in;
+    a.kernel = filter_.axis[i].taps == 1 ? 1 : pick(1, 4);
+    a.low = pick(0, a.kernel - 1);
+    const int64_t high = std::min(pick(0, a.kernel - 1), a.windows + a.kernel - 2 - a.low);
+    a.in = a.windows + a.kernel - 1 - a.low - high;
+  }
+
+  // The filter of the maxima of map_; grad_x is what reaches the maxima.
+  void run_maxima(const Reals& grad_x, const Reals& size_x) {
+    const auto& [depth, height, width] = window_;
+    for (const MaxAxis& a : window_) {
+      current += " [max kernel=" + std::to_string(a.kernel) + " low=" + std::to_string(a.low) +
+                 " in=" + std::to_string(a.in) + "]";
+    }
+    Reals y(count(true), 0.0), size_y = y, grad(cells_, 0.0), size = grad;
+    std::vector<size_t> winner(count(false));
+    for (size_t at = 0; at < winner.size(); ++at) {
+      auto rest = int64_t(at);
+      const int64_t lane = rest % filter_.inner, w = (rest /= filter_.inner) % width.windows,
+                    h = (rest /= width.windows) % height.windows, d = (rest /= height.windows) % depth.windows,
+                    n = rest / depth.windows;
+      bool any = false;
+      for (int64_t z = std::max<int64_t>(0, d - depth.low); z < std::min(depth.in, d - depth.low + depth.kernel); ++z) {
+        for (int64_t y_at = std::max<int64_t>(0, h - height.low);
+             y_at < std::min(height.in, h - height.low + height.kernel); ++y_at) {
+          for (int64_t x = std::max<int64_t>(0, w - width.low); x < std::min(width.in, w - width.low + width.kernel);
+               ++x) {
+            const auto cell = size_t((((n * depth.in + z) * height.in + y_at) * width.in + x) * filter_.inner + lane);
+            if (!any || map_[cell] > map_[winner[at]]) winner[at] = cell;
+            any = true;
+          }
+        }
+      }
+      grad[winner[at]] += grad_x[at];
+      size[winner[at]] += size_x[at];
+    }
+    for_terms([&](size_t from, size_t to, double weight) {
+      y[to] += weight * map_[winner[from]];
+      size_y[to] += std::fabs(weight * map_[winner[from]]);
+    });
+    compare("y of maxima", map_, y, size_y,
+            [&](const void* x, void* to, Parallel way) { max_filter(filter_, window_, x, to, way); });
+    for (const Flush flush : {Flush::begin, Flush::end}) {
+      Guarded x(cells_ * bytes(filter_.dtype), flush);
+      store_real(filter_.dtype, map_, x.data());
+      x.seal();
+      compare("grad_x of maxima", grad_y_, grad, size, [&](const void* grad_y, void* to, Parallel way) {
+        max_filter_backward(filter_, window_, grad_y, x.data(), to, way);
+      });
+    }
   }
 
   size_t count(bool outputs) const {
@@ -125,7 +189,7 @@ class FilterTest {
   }
 
   template <class Run>
-  void compare(const std::string& what, Run run, const Reals& from, const Reals& expected, const Reals& size) const {
+  void compare(const std::string& what, const Reals& from, const Reals& expected, const Reals& size, Run run) const {
     const std::string best = isa();
     std::vector<char> first;
     for (int i = 0; i < isa_count(); ++i) {
@@ -135,7 +199,7 @@ class FilterTest {
           Guarded x(from.size() * bytes(filter_.dtype), flush), y(expected.size() * bytes(filter_.dtype), flush);
           store_real(filter_.dtype, from, x.data());
           x.seal();
-          run(filter_, x.data(), y.data(), parallel);
+          run(x.data(), y.data(), parallel);
           check(y.intact(), what + ": written out of bounds");
           const char* const data = static_cast<const char*>(y.data());
           if (first.empty()) first.assign(data, data + y.bytes());
@@ -155,7 +219,9 @@ class FilterTest {
   }
 
   Filter filter_;
-  Reals weight_[3], x_, grad_y_;
+  MaxAxis window_[3];
+  size_t cells_;
+  Reals weight_[3], x_, grad_y_, map_;
 };
 
 }  // namespace

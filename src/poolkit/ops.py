@@ -31,7 +31,18 @@ _INTEGERS = {
 #: The dtypes that each kernel takes.
 KERNEL_DTYPES = {name: _FLOATS | _INTEGERS[kernel.integers] for name, kernel in KERNELS.items()}
 KERNEL_DTYPES |= dict.fromkeys(
-    ("roi_align", "roi_pool", "sequences", "largest_steps", "segments", "fractional", "filter"), _FLOATS
+    (
+        "roi_align",
+        "roi_pool",
+        "sequences",
+        "largest_steps",
+        "weighted_steps",
+        "segments",
+        "fractional",
+        "filter",
+        "max_filter",
+    ),
+    _FLOATS,
 )
 
 HAS_KERNELS = _LIBRARY.exists()

@@ -23,10 +23,24 @@ struct Filter {
   FilterAxis axis[3];
 };
 
+// Along one axis, window w of a maximum covers the cells from w - low to w - low + kernel that there are, one at least;
+// all cells are in a window.
+struct MaxAxis {
+  int64_t in, windows, kernel, low;
+};
+
 // The axes one after the other, sums in the accumulator type: each result is rounded once.
 void filter(const Filter& filter, const void* x, void* y, Parallel parallel);
 
 // The gradient of x.
 void filter_adjoint(const Filter& filter, const void* grad_y, void* grad_x, Parallel parallel);
+
+// The filter of the maxima of x in windows, whose numbers are the sizes that the filter takes. NaN wins over every
+// number; of equals the first. Only rows of maxima are ever held.
+void max_filter(const Filter& filter, const MaxAxis (&window)[3], const void* x, void* y, Parallel parallel);
+
+// The gradient of x.
+void max_filter_backward(const Filter& filter, const MaxAxis (&window)[3], const void* grad_y, const void* x,
+                         void* grad_x, Parallel parallel);
 
 }  // namespace poolkit

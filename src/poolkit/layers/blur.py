@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -11,11 +11,13 @@ from torch import Tensor
 
 from poolkit import functional, geometry, layout, ops
 from poolkit.errors import ArgumentError
-from poolkit.geometry import Axis, Padding, Size
+from poolkit.geometry import Axis, Padding, Size, Windows
 from poolkit.layers.base import Layer, check_map, wide
 
 if ops.HAS_KERNELS:
     _filter = torch.ops.poolkit.filter.default
+    _max_filter = torch.ops.poolkit.max_filter.default
+    _max_filter_backward = torch.ops.poolkit.max_filter_backward.default
 
 #: Which cell of an axis stands at a position beyond its ends, None for none; the kernel knows them by their places.
 _BEYOND: dict[str, Callable[[int, int], int | None]] = {
@@ -65,6 +67,9 @@ def _sampled(size: int, filter_size: int, stride: int, padding_mode: str, sizes:
     return _Sampled(size, out, filter_size, stride, low, high, padding_mode)
 
 
+_Formula = Callable[[Tensor], Tensor]
+
+
 class _Filter(torch.autograd.Function):
     """Keeps nothing: the gradient of a linear map is its adjoint, and that of the adjoint the map."""
 
@@ -81,13 +86,47 @@ class _Filter(torch.autograd.Function):
         return run(grads[0], *ctx.settings), None, None, None, None
 
 
-def _filtered(x: Tensor, axes: list[_Sampled]) -> Tensor:
-    """By the kernel, which takes the weights of all axes in one row."""
+class _MaxFilter(torch.autograd.Function):
+    """Keeps the map: the gradient finds the cells that won again."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, windows: list[int], axes: list[int], weights: list[float], last: bool, again: _Formula
+    ) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.settings, ctx.again = (windows, axes, weights, last), again
+        return cast(Tensor, _max_filter(x, windows, axes, weights, last))
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        (x,) = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            (grad,) = torch.autograd.grad(ctx.again(x), x, grads[0], create_graph=True)
+        else:
+            grad = _max_filter_backward(grads[0], x, *ctx.settings)
+        return grad, None, None, None, None, None
+
+
+def _packed(axes: list[_Sampled]) -> tuple[list[int], list[float]]:
+    """As the operators take them: the numbers of all axes in one row, and the weights."""
     places = {mode: place for place, mode in enumerate(PADDING_MODES)}
-    packed = [number for a in axes for number in (a.size, a.out, a.filter_size, a.stride, a.low, places[a.beyond])]
-    weights = [weight for axis in axes for weight in axis.weights]
+    numbers = [number for a in axes for number in (a.size, a.out, a.filter_size, a.stride, a.low, places[a.beyond])]
+    return numbers, [weight for axis in axes for weight in axis.weights]
+
+
+def _filtered(x: Tensor, axes: list[_Sampled]) -> Tensor:
+    """By the kernel."""
     run = _Filter.apply if x.requires_grad and torch.is_grad_enabled() else _filter
-    return cast(Tensor, run(x, packed, weights, False, layout.is_channels_last(x, len(axes))))
+    return cast(Tensor, run(x, *_packed(axes), False, layout.is_channels_last(x, len(axes))))
+
+
+def _max_filtered(x: Tensor, windows: Windows, axes: list[_Sampled], again: _Formula) -> Tensor:
+    """By the kernel, which never holds the map of the maxima; `again` does the same by operators of their own."""
+    numbers = [number for axis in windows.axes for number in (axis.kernel, axis.pad_low)]
+    settings = (numbers, *_packed(axes), layout.is_channels_last(x, len(axes)))
+    if x.requires_grad and torch.is_grad_enabled():
+        return cast(Tensor, _MaxFilter.apply(x, *settings, again))
+    return cast(Tensor, _max_filter(x, *settings))
 
 
 # --- Where no kernel runs.
@@ -167,13 +206,14 @@ def _checked(rank: int, filter_size: Size, stride: Size, padding_mode: str, size
     return _Settings(filters, strides, padding_mode, sizes)
 
 
+def _axes(size: Sequence[int], settings: _Settings) -> list[_Sampled]:
+    filters, strides, padding_mode, sizes = settings
+    return [_sampled(*axis, padding_mode, sizes) for axis in zip(size, filters, strides, strict=True)]
+
+
 def _blurred(x: Tensor, settings: _Settings) -> Tensor:
     """The map in its own type; half precision is computed in float32."""
-    size = x.shape[-len(settings.stride) :]
-    axes = [
-        _sampled(*axis, settings.padding_mode, settings.sizes)
-        for axis in zip(size, settings.filter_size, settings.stride, strict=True)
-    ]
+    axes = _axes(x.shape[-len(settings.stride) :], settings)
     if ops.why_no_kernel(x, "filter") is None:
         return _filtered(x, axes)
     return _formula(wide(x), axes).to(x.dtype)
@@ -181,20 +221,36 @@ def _blurred(x: Tensor, settings: _Settings) -> Tensor:
 
 def _max_blurred(x: Tensor, kernel_size: Size, padding: Padding, settings: _Settings) -> Tensor:
     """The maxima at stride 1, blurred."""
-    pool = getattr(functional, f"max_pool{len(settings.stride)}d")
-    return _blurred(pool(x, kernel_size, 1, padding), settings)
+    rank = len(settings.stride)
+
+    def formula(x: Tensor) -> Tensor:
+        return _blurred(getattr(functional, f"max_pool{rank}d")(x, kernel_size, 1, padding), settings)
+
+    if ops.why_no_kernel(x, "max_filter") is not None:
+        return formula(x)
+    windows = geometry.sliding(rank, tuple(x.shape[-rank:]), kernel_size, 1, padding)
+    return _max_filtered(x, windows, _axes(windows.output_size, settings), formula)
 
 
-def _register_fake() -> None:
-    def fake(x: Tensor, axes: list[int], weights: list[float], adjoint: bool, channels_last: bool) -> Tensor:
+def _register_fakes() -> None:
+    def filter(x: Tensor, axes: list[int], weights: list[float], adjoint: bool, channels_last: bool) -> Tensor:
         rank = len(axes) // 6
         return layout.empty(x, [*x.shape[:-rank], *axes[0 if adjoint else 1 :: 6]], x.dtype, channels_last, rank)
 
-    torch.library.register_fake("poolkit::filter", fake)
+    def max_filter(x: Tensor, windows: list[int], axes: list[int], weights: list[float], channels_last: bool) -> Tensor:
+        return filter(x, axes, weights, False, channels_last)
+
+    def max_filter_backward(
+        grad_y: Tensor, x: Tensor, windows: list[int], axes: list[int], weights: list[float], channels_last: bool
+    ) -> Tensor:
+        return layout.empty(x, [*x.shape], x.dtype, channels_last, len(axes) // 6)
+
+    for fake in (filter, max_filter, max_filter_backward):
+        torch.library.register_fake(f"poolkit::{fake.__name__}", fake)
 
 
 if ops.HAS_KERNELS:
-    _register_fake()
+    _register_fakes()
 
 
 _ARGUMENTS = """filter_size: how many cells the filter has, one int or one an axis. Its weights are binomial

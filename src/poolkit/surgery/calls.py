@@ -17,7 +17,7 @@ from poolkit.surgery.pooling import Pooling
 _FUNCTIONS = {function.name: function for function in functions() if hasattr(torch.nn.functional, function.name)}
 #: Reductions, and the methods that they are where they run over a whole map.
 REDUCTIONS = {"mean": "avg", "sum": "sum", "amax": "max", "max": "max", "amin": "min"}
-_OPERATORS = ("pool", "pool_winners", "filter", "pool_by_logits")
+_OPERATORS = ("pool", "pool_winners", "filter", "max_filter", "pool_by_logits")
 
 
 class Call(NamedTuple):
@@ -83,6 +83,15 @@ def _operator(function: Any, given: Sequence[Any]) -> Call | None:
         x, packed = given[0], given[1]
         axes = tuple(geometry.Axis(size, out, k, s, 1, low, 0) for size, out, k, s, low, _ in _rows(packed, 6))
         return Call(Pooling(method="blur", rank=len(axes), form="layer"), "function", x, Windows(axes))
+    if name == "max_filter":
+        x, windows, packed = given[:3]
+        axes = tuple(
+            geometry.Axis(cells, out, filter_size + kernel - 1, stride, 1, low + before, 0)
+            for cells, (_, out, filter_size, stride, low, _), (kernel, before) in zip(
+                x.shape[-len(packed) // 6 :], _rows(packed, 6), _rows(windows, 2), strict=True
+            )
+        )
+        return Call(Pooling(method="max_blur", rank=len(axes), form="layer"), "function", x, Windows(axes))
     by_logits = name == "pool_by_logits"
     method, packed = ("local_importance", given[2]) if by_logits else (given[1], given[2])
     windows = geometry.unpack(packed)
