@@ -98,6 +98,14 @@ struct InputGradient {
   }
 };
 
+// The gradient lies side by side where the input does.
+void check_order(const Batch& batch, const Tensor& x, const InputGradient& grad_x) {
+  const bool fits = poolkit::side_by_side(batch.sequences(), strides_of(x))
+                        ? grad_x.strides.channel == 1 || x.size(1) == 1
+                        : grad_x.strides.step == 1 || x.size(2) == 1;
+  STD_TORCH_CHECK(fits, "poolkit: this order is not that of the input");
+}
+
 std::vector<int64_t> sizes_of_gradient(const Tensor& grad, int64_t steps) {
   STD_TORCH_CHECK(grad.dim() == 2, "poolkit: the gradient of pooled sequences must be (N, C)");
   return {grad.size(0), grad.size(1), steps};
@@ -171,13 +179,117 @@ Tensor sequence_statistics_backward(Tensor grad, Tensor x, Tensor y, std::option
   const Tensor results = checked_result(y, batch.sizes(), accumulator_type(x), 2);
   const InputGradient grad_x(batch.sizes(), x.scalar_type(), order);
   const Tensor values = readable(x);
-  const bool fits = poolkit::side_by_side(batch.sequences(), strides_of(values))
-                        ? grad_x.strides.channel == 1 || x.size(1) == 1
-                        : grad_x.strides.step == 1 || x.size(2) == 1;
-  STD_TORCH_CHECK(fits, "poolkit: this order is not that of the input");
+  check_order(batch, values, grad_x);
   poolkit::sequence_statistics_backward(batch.sequences(), strides_of(values), grad_x.strides, unbiased,
                                         from.const_data_ptr(), values.const_data_ptr(), results.const_data_ptr(),
                                         grad_x.tensor.mutable_data_ptr(), kTorchThreads);
+  return grad_x.tensor;
+}
+
+// The slopes of auto-pool.
+Tensor checked_slopes(const Batch& batch, const Tensor& x, const Tensor& slopes) {
+  STD_TORCH_CHECK(slopes.is_cpu() && slopes.scalar_type() == accumulator_type(x) && slopes.dim() == 1 &&
+                      slopes.size(0) == batch.sizes()[1],
+                  "poolkit: slopes must be accumulators, one for each channel");
+  return torch::stable::contiguous(slopes);
+}
+
+std::tuple<Tensor, Tensor> sequence_auto(Tensor x, Tensor slopes, std::optional<Tensor> valid, bool variance) {
+  const Batch batch(x, sizes_of_input(x), valid);
+  const Tensor from = readable(x), by = checked_slopes(batch, x, slopes);
+  Tensor y = allocate_result(batch, accumulator_type(x)), kept = allocate_result(batch, accumulator_type(x), 4);
+  poolkit::sequence_auto(batch.sequences(), strides_of(from), variance, from.const_data_ptr(), by.const_data_ptr(),
+                         y.mutable_data_ptr(), kept.mutable_data_ptr(), kTorchThreads);
+  return {y, kept};
+}
+
+Tensor sequence_auto_backward(Tensor grad, Tensor x, Tensor slopes, Tensor kept, std::optional<Tensor> valid,
+                              std::vector<int64_t> order) {
+  const Batch batch(x, sizes_of_input(x), valid);
+  const Tensor from = checked_result(grad, batch.sizes(), accumulator_type(x)), values = readable(x);
+  const Tensor known = checked_result(kept, batch.sizes(), accumulator_type(x), 4);
+  const Tensor by = checked_slopes(batch, x, slopes);
+  const InputGradient grad_x(batch.sizes(), x.scalar_type(), order);
+  check_order(batch, values, grad_x);
+  poolkit::sequence_auto_backward(batch.sequences(), strides_of(values), grad_x.strides, from.const_data_ptr(),
+                                  values.const_data_ptr(), by.const_data_ptr(), known.const_data_ptr(),
+                                  grad_x.tensor.mutable_data_ptr(), kTorchThreads);
+  return grad_x.tensor;
+}
+
+// The scores of sequences, which lie in memory as these do.
+class CheckedScores {
+ public:
+  CheckedScores(const Batch& batch, const Tensor& x, const Tensor& scores) : tensor_(scores) {
+    STD_TORCH_CHECK(scores.is_cpu() && scores.scalar_type() == x.scalar_type() && scores.dim() == 3 &&
+                        scores.size(0) == x.size(0) && scores.size(2) == x.size(2) &&
+                        (scores.size(1) == x.size(1) || scores.size(1) == 1),
+                    "poolkit: scores must be (N, C, L) or (N, 1, L), of the input's dtype");
+    strides_ = strides_of(scores);
+    if (shared()) strides_.channel = 0;
+    const bool lanes = poolkit::side_by_side(batch.sequences(), strides_of(x));
+    const bool fits = x.size(0) == 0 || (lanes ? shared() || strides_.channel == 1 || x.size(1) == 1
+                                               : strides_.step == 1 || x.size(2) == 1);
+    STD_TORCH_CHECK(fits, "poolkit: scores must lie in memory as the input does");
+  }
+
+  bool shared() const { return tensor_.size(1) == 1; }
+  poolkit::Scores scores() const { return {tensor_.const_data_ptr(), strides_}; }
+
+ private:
+  Tensor tensor_;
+  SequenceStrides strides_{};
+};
+
+std::tuple<Tensor, Tensor> sequence_attentive(Tensor x, Tensor scores, std::optional<Tensor> valid) {
+  const Batch batch(x, sizes_of_input(x), valid);
+  const Tensor from = readable(x);
+  const CheckedScores by(batch, from, scores);
+  Tensor y = allocate_result(batch, accumulator_type(x), 2), kept = allocate_result(batch, accumulator_type(x), 2);
+  poolkit::sequence_attentive(batch.sequences(), strides_of(from), from.const_data_ptr(), by.scores(),
+                              y.mutable_data_ptr(), kept.mutable_data_ptr(), kTorchThreads);
+  return {y, kept};
+}
+
+std::tuple<Tensor, Tensor> sequence_attentive_backward(Tensor grad, Tensor x, Tensor scores, Tensor y, Tensor kept,
+                                                       std::optional<Tensor> valid, std::vector<int64_t> order) {
+  const Batch batch(x, sizes_of_input(x), valid);
+  const ScalarType wide = accumulator_type(x);
+  const Tensor from = checked_result(grad, batch.sizes(), wide, 2), values = readable(x);
+  const Tensor results = checked_result(y, batch.sizes(), wide, 2),
+               known = checked_result(kept, batch.sizes(), wide, 2);
+  const CheckedScores by(batch, values, scores);
+  const InputGradient grad_x(batch.sizes(), x.scalar_type(), order);
+  check_order(batch, values, grad_x);
+  Tensor grad_scores = by.shared() && x.size(1) > 1 ? torch::stable::empty({x.size(0), x.size(2)}, wide)
+                                                    : InputGradient(batch.sizes(), x.scalar_type(), order).tensor;
+  poolkit::sequence_attentive_backward(batch.sequences(), strides_of(values), grad_x.strides, from.const_data_ptr(),
+                                       values.const_data_ptr(), by.scores(), results.const_data_ptr(),
+                                       known.const_data_ptr(), grad_x.tensor.mutable_data_ptr(),
+                                       grad_scores.mutable_data_ptr(), kTorchThreads);
+  return {grad_x.tensor, grad_scores};
+}
+
+std::tuple<Tensor, Tensor> sequence_linear_softmax(Tensor x, std::optional<Tensor> valid) {
+  const Batch batch(x, sizes_of_input(x), valid);
+  const Tensor from = readable(x);
+  Tensor y = allocate_result(batch, accumulator_type(x)), totals = allocate_result(batch, accumulator_type(x));
+  poolkit::sequence_linear_softmax(batch.sequences(), strides_of(from), from.const_data_ptr(), y.mutable_data_ptr(),
+                                   totals.mutable_data_ptr(), kTorchThreads);
+  return {y, totals};
+}
+
+Tensor sequence_linear_softmax_backward(Tensor grad, Tensor x, Tensor y, Tensor totals, std::optional<Tensor> valid,
+                                        std::vector<int64_t> order) {
+  const Batch batch(x, sizes_of_input(x), valid);
+  const ScalarType wide = accumulator_type(x);
+  const Tensor from = checked_result(grad, batch.sizes(), wide), values = readable(x);
+  const Tensor results = checked_result(y, batch.sizes(), wide), sums = checked_result(totals, batch.sizes(), wide);
+  const InputGradient grad_x(batch.sizes(), x.scalar_type(), order);
+  check_order(batch, values, grad_x);
+  poolkit::sequence_linear_softmax_backward(batch.sequences(), strides_of(values), grad_x.strides,
+                                            from.const_data_ptr(), values.const_data_ptr(), results.const_data_ptr(),
+                                            sums.const_data_ptr(), grad_x.tensor.mutable_data_ptr(), kTorchThreads);
   return grad_x.tensor;
 }
 
@@ -269,6 +381,18 @@ STABLE_TORCH_LIBRARY_FRAGMENT(poolkit, m) {
   m.def(
       "sequence_statistics_backward(Tensor grad, Tensor x, Tensor y, Tensor? valid, bool unbiased, int[] order) -> "
       "Tensor");
+  m.def("sequence_auto(Tensor x, Tensor slopes, Tensor? valid, bool variance) -> (Tensor, Tensor)");
+  m.def(
+      "sequence_auto_backward(Tensor grad, Tensor x, Tensor slopes, Tensor kept, Tensor? valid, int[] order) -> "
+      "Tensor");
+  m.def("sequence_attentive(Tensor x, Tensor scores, Tensor? valid) -> (Tensor, Tensor)");
+  m.def(
+      "sequence_attentive_backward(Tensor grad, Tensor x, Tensor scores, Tensor y, Tensor kept, Tensor? valid, int[] "
+      "order) -> (Tensor, Tensor)");
+  m.def("sequence_linear_softmax(Tensor x, Tensor? valid) -> (Tensor, Tensor)");
+  m.def(
+      "sequence_linear_softmax_backward(Tensor grad, Tensor x, Tensor y, Tensor totals, Tensor? valid, int[] order) -> "
+      "Tensor");
   m.def("sequence_largest(Tensor x, Tensor lengths, Tensor counts, int k, bool by_value) -> Tensor");
   m.def("sequence_largest_places(Tensor x, Tensor lengths, Tensor counts, int k, bool by_value) -> (Tensor, Tensor)");
   m.def("sequence_largest_backward(Tensor grad, Tensor places, Tensor counts, int steps) -> Tensor");
@@ -282,6 +406,12 @@ STABLE_TORCH_LIBRARY_IMPL(poolkit, CPU, m) {
   m.impl("sequence_extreme_backward", TORCH_BOX(&sequence_extreme_backward));
   m.impl("sequence_statistics", TORCH_BOX(&sequence_statistics));
   m.impl("sequence_statistics_backward", TORCH_BOX(&sequence_statistics_backward));
+  m.impl("sequence_auto", TORCH_BOX(&sequence_auto));
+  m.impl("sequence_auto_backward", TORCH_BOX(&sequence_auto_backward));
+  m.impl("sequence_attentive", TORCH_BOX(&sequence_attentive));
+  m.impl("sequence_attentive_backward", TORCH_BOX(&sequence_attentive_backward));
+  m.impl("sequence_linear_softmax", TORCH_BOX(&sequence_linear_softmax));
+  m.impl("sequence_linear_softmax_backward", TORCH_BOX(&sequence_linear_softmax_backward));
   m.impl("sequence_largest", TORCH_BOX(&sequence_largest));
   m.impl("sequence_largest_places", TORCH_BOX(&sequence_largest_places));
   m.impl("sequence_largest_backward", TORCH_BOX(&sequence_largest_backward));

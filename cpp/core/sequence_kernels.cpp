@@ -6,8 +6,8 @@
 #include "largest.h"
 #include "reducers/extrema.h"
 #include "reducers/means.h"
-#include "storage.h"
-#include "walkers/lanes.h"
+#include "sequence_softmax.h"
+#include "sequence_walks.h"
 
 #define POOLKIT_JOIN(a, b) a##b
 #define POOLKIT_SEQUENCE_KERNELS(dtype) POOLKIT_JOIN(sequence_kernels_, dtype)
@@ -15,31 +15,7 @@
 namespace poolkit::POOLKIT_ISA_NAMESPACE {
 namespace {
 
-using T = StorageOf<DType::POOLKIT_DTYPE>::type;
-using A = Storage<T>::Accumulator;
-using One = Single<A>;
-using Many = Wide<A>;
 using Total = Mean<T, false>;
-
-// Calls f(step) for the valid steps in order.
-template <class F>
-POOLKIT_INLINE void for_valid(const SequenceCall& call, const F& f) {
-  for (int64_t t = call.begin; t < call.end; ++t) {
-    if (call.valid == nullptr || call.valid[t]) f(t);
-  }
-}
-
-// Calls f with a family of lanes and the first of them; no lane is done twice.
-template <class F>
-POOLKIT_INLINE void for_channels(const SequenceCall& call, const F& f) {
-  for_lanes_once<A>(call.channels, call.channels, [&](int64_t channel, auto family) { f(family, channel); });
-}
-
-// `kept` where the steps from `valid` on are valid, `other` elsewhere.
-template <class L, class V>
-POOLKIT_INLINE V where_valid(const uint8_t* valid, V kept, V other) {
-  return load_index_as<L, uint8_t>(valid) != typename L::Index{} ? kept : other;
-}
 
 // --- Reductions of a value of each cell, of channels that are the lanes (across) or of lanes of one channel (along).
 
@@ -54,8 +30,21 @@ struct Itself {
   }
 };
 
+struct SquareOver {
+  const A* divisors;  // of OfChannels
+
+  template <class L>
+  POOLKIT_INLINE typename L::Value across(typename L::Value x, int64_t channel) const {
+    return x / load<L>(divisors + channel) * x;
+  }
+  template <class L>
+  POOLKIT_INLINE typename L::Value along(typename L::Value x, int64_t channel) const {
+    return x / L::splat(divisors[channel]) * x;
+  }
+};
+
 struct SquareFrom {
-  const A* means;
+  const A* means;  // of OfChannels
 
   template <class L>
   POOLKIT_INLINE typename L::Value across(typename L::Value x, int64_t channel) const {
@@ -69,55 +58,15 @@ struct SquareFrom {
   }
 };
 
-// Appends steps to the partial results of all channels, or starts these with them.
-template <class R, class Of>
-POOLKIT_INLINE void append_steps(const R& r, const SequenceCall& call, const T* x, const int64_t* step, int64_t count,
-                                 bool start, const Of& of, ScratchRow<A> part) {
-  for_channels(call, [&](auto family, int64_t channel) {
-    using L = decltype(family);
-    using State = typename R::template State<L>;
-    const auto cell = [&](int64_t i) {
-      const auto value = of.template across<L>(load<L>(x + step[i] * call.pitch + channel), channel);
-      return r.template lift<L>(value, L::splat_index(typename L::Int(step[i])));
-    };
-    State state = start ? cell(0) : r.template append<L>(part.template get<L, State>(channel), cell(0));
-    for (int64_t i = 1; i < count; ++i) state = r.template append<L>(state, cell(i));
-    part.template put<L>(channel, state);
-  });
-}
-
 // Calls take(family, channel, state) for channels side by side.
 template <class R, class Of, class Take>
 POOLKIT_INLINE void reduce_across(const R& r, const SequenceCall& call, const T* x, const Of& of, const Take& take) {
-  constexpr int64_t kTogether = 8;  // steps
-  constexpr int kFields = sizeof(typename R::template State<One>) / sizeof(A);
-  alignas(64) A whole_words[kFields * kSequenceLanes], chunk_words[kFields * kSequenceLanes];
-  const ScratchRow<A> whole{whole_words, kSequenceLanes}, chunk{chunk_words, kSequenceLanes};
-  int64_t step[kTogether], waiting = 0, done = 0;
-  const auto append = [&] {
-    append_steps(r, call, x, step, waiting, done % kChunk == 0, of, done < kChunk ? whole : chunk);
-    done += waiting;
-    waiting = 0;
+  const auto lift = [&](auto family, int64_t t, int64_t channel) {
+    using L = decltype(family);
+    const auto value = of.template across<L>(load<L>(x + t * call.pitch + channel), channel);
+    return r.template lift<L>(value, L::splat_index(typename L::Int(t)));
   };
-  const auto join = [&] {
-    for_channels(call, [&](auto family, int64_t channel) {
-      using L = decltype(family);
-      using State = typename R::template State<L>;
-      const State before = whole.template get<L, State>(channel);
-      whole.template put<L>(channel, r.template append<L>(before, chunk.template get<L, State>(channel)));
-    });
-  };
-  for_valid(call, [&](int64_t t) {
-    step[waiting++] = t;
-    if (waiting < kTogether) return;
-    append();
-    if (done % kChunk == 0 && done > kChunk) join();
-  });
-  if (waiting > 0) append();
-  if (done % kChunk != 0 && done > kChunk) join();
-  for_channels(call, [&](auto family, int64_t channel) {
-    take(family, channel, whole.template get<decltype(family), typename R::template State<decltype(family)>>(channel));
-  });
+  reduce_across(r, call, call.pitch, lift, take);
 }
 
 // The same for channels one after the other, without winners; steps between that are not valid count as the identity.
@@ -154,16 +103,30 @@ void sum(const SequenceCall& call, const void* x, void* sums) {
 }
 
 void statistics(const SequenceCall& call, const Statistics& to, double eps, const void* x) {
-  A* const means = static_cast<A*>(to.means);
+  OfChannels means;
   reduce<Total>(call, static_cast<const T*>(x), Itself(), [&](auto family, int64_t channel, auto state) {
     using L = decltype(family);
-    store<L>(means + channel, state.sum / L::splat(A(to.count)));
+    store<L>(means.number + channel, state.sum / L::splat(A(to.count)));
   });
-  reduce<Total>(call, static_cast<const T*>(x), SquareFrom{means}, [&](auto family, int64_t channel, auto state) {
-    using L = decltype(family);
-    const auto variance = state.sum / L::splat(A(to.divisor)) + L::splat(A(eps));
-    store<L>(static_cast<A*>(to.deviations) + channel, square_root<L>(variance));
-  });
+  means.copy_to(to.means, call.channels);
+  reduce<Total>(call, static_cast<const T*>(x), SquareFrom{means.number},
+                [&](auto family, int64_t channel, auto state) {
+                  using L = decltype(family);
+                  const auto variance = state.sum / L::splat(A(to.divisor)) + L::splat(A(eps));
+                  store<L>(static_cast<A*>(to.deviations) + channel, square_root<L>(variance));
+                });
+}
+
+// Squares are taken of shares, so that they neither overflow nor vanish.
+void linear_softmax(const SequenceCall& call, const void* x, void* totals, void* y) {
+  sum(call, x, totals);
+  const OfChannels total(totals, call.channels);
+  reduce<Total>(call, static_cast<const T*>(x), SquareOver{total.number},
+                [&](auto family, int64_t channel, auto state) {
+                  using L = decltype(family);
+                  const typename L::Value none{};
+                  store<L>(static_cast<A*>(y) + channel, load<L>(total.number + channel) == none ? none : state.sum);
+                });
 }
 
 // The step of a row that has the largest or smallest of its values, or the last NaN.
@@ -216,44 +179,6 @@ void extreme(const SequenceCall& call, bool largest, const void* x, void* y, int
 
 // --- Gradients.
 
-void clear(T* to, int64_t count) { __builtin_memset(to, 0, size_t(count) * sizeof(T)); }
-
-// Writes write(family, step, channel) at the valid steps and 0 at the others, channels side by side.
-template <class Write>
-POOLKIT_INLINE void write_across(const SequenceCall& call, int64_t pitch, T* grad_x, const Write& write) {
-  int64_t next = 0;  // the first step that is not written yet
-  const auto clear_until = [&](int64_t t) {
-    for (; next < t; ++next) clear(grad_x + next * pitch, call.channels);
-  };
-  for_valid(call, [&](int64_t t) {
-    clear_until(t);
-    for_lanes<A>(call.channels, call.channels, [&](int64_t channel, auto family) {
-      store<decltype(family)>(grad_x + t * pitch + channel, write(family, t, channel));
-    });
-    ++next;
-  });
-  clear_until(call.steps);
-}
-
-// The same, channels one after the other; write(family, step).
-template <class Write>
-POOLKIT_INLINE void write_along(const SequenceCall& call, T* row, const Write& write) {
-  clear(row, call.begin);
-  T* const from = row + call.begin;
-  const int64_t count = call.end - call.begin;
-  if (call.valid == nullptr) {
-    for_lanes<A>(count, count,
-                 [&](int64_t i, auto family) { store<decltype(family)>(from + i, write(family, call.begin + i)); });
-  } else {
-    for_lanes<A>(count, count, [&](int64_t i, auto family) {
-      using L = decltype(family);
-      const int64_t t = call.begin + i;
-      store<L>(from + i, where_valid<L>(call.valid + t, write(family, t), typename L::Value{}));
-    });
-  }
-  clear(row + call.end, call.steps - call.end);
-}
-
 void spread(const SequenceCall& call, const void* grad_y, void* grad_x) {
   const T* const gradient = static_cast<const T*>(grad_y);
   T* const to = static_cast<T*>(grad_x);
@@ -285,8 +210,10 @@ void scatter(const SequenceCall& call, const void* grad_y, const int64_t* winner
 // grad_x = base + slope * (x - mean)
 void statistics_backward(const SequenceCall& call, int64_t grad_pitch, const Statistics& from, const void* x,
                          void* grad_x) {
-  const A* const mean = static_cast<const A*>(from.means);
-  A base[kSequenceLanes], slope[kSequenceLanes];
+  const OfChannels means(from.means, call.channels);
+  OfChannels bases, slopes;
+  const A* const mean = means.number;
+  A *const base = bases.number, *const slope = slopes.number;
   for (int64_t channel = 0; channel < call.channels; ++channel) {
     base[channel] = static_cast<const A*>(from.grad_means)[channel] / A(from.count);
     slope[channel] = static_cast<const A*>(from.grad_deviations)[channel] /
@@ -294,17 +221,53 @@ void statistics_backward(const SequenceCall& call, int64_t grad_pitch, const Sta
   }
   T* const to = static_cast<T*>(grad_x);
   if (call.side_by_side) {
-    return write_across(call, grad_pitch, to, [&](auto family, int64_t t, int64_t channel) {
-      using L = decltype(family);
-      const auto value = load<L>(static_cast<const T*>(x) + t * call.pitch + channel);
-      return load<L>(base + channel) + load<L>(slope + channel) * (value - load<L>(mean + channel));
-    });
+    return write_across(
+        call, grad_pitch, to,
+        [&](auto family, int64_t t, int64_t channel) {
+          using L = decltype(family);
+          const auto value = load<L>(static_cast<const T*>(x) + t * call.pitch + channel);
+          return load<L>(base + channel) + load<L>(slope + channel) * (value - load<L>(mean + channel));
+        },
+        call.pitch);
   }
   for (int64_t channel = 0; channel < call.channels; ++channel) {
     const T* const row = static_cast<const T*>(x) + channel * call.pitch;
     write_along(call, to + channel * grad_pitch, [&](auto family, int64_t t) {
       using L = decltype(family);
       return L::splat(base[channel]) + L::splat(slope[channel]) * (load<L>(row + t) - L::splat(mean[channel]));
+    });
+  }
+}
+
+// grad_x = (x + (x - y)) / total, by the gradient of y
+void linear_softmax_backward(const SequenceCall& call, int64_t grad_pitch, const void* grad_y, const void* x,
+                             const void* totals, const void* y, void* grad_x) {
+  const OfChannels means(y, call.channels);
+  OfChannels gradients, divisors;
+  const A *const mean = means.number, *const gradient = gradients.number, *const divisor = divisors.number;
+  for (int64_t channel = 0; channel < call.channels; ++channel) {
+    const A total = static_cast<const A*>(totals)[channel];
+    gradients.number[channel] = total == 0 ? 0 : static_cast<const A*>(grad_y)[channel];
+    divisors.number[channel] = total == 0 ? 1 : total;
+  }
+  T* const to = static_cast<T*>(grad_x);
+  if (call.side_by_side) {
+    return write_across(
+        call, grad_pitch, to,
+        [&](auto family, int64_t t, int64_t channel) {
+          using L = decltype(family);
+          const auto value = load<L>(static_cast<const T*>(x) + t * call.pitch + channel);
+          return load<L>(gradient + channel) *
+                 ((value + (value - load<L>(mean + channel))) / load<L>(divisor + channel));
+        },
+        call.pitch);
+  }
+  for (int64_t channel = 0; channel < call.channels; ++channel) {
+    const T* const row = static_cast<const T*>(x) + channel * call.pitch;
+    write_along(call, to + channel * grad_pitch, [&](auto family, int64_t t) {
+      using L = decltype(family);
+      const auto value = load<L>(row + t);
+      return L::splat(gradient[channel]) * ((value + (value - L::splat(mean[channel]))) / L::splat(divisor[channel]));
     });
   }
 }
@@ -344,7 +307,17 @@ void largest_backward(const SequenceCall& call, const LargestCall& from, const v
 }  // namespace
 
 extern const SequenceKernels POOLKIT_SEQUENCE_KERNELS(POOLKIT_DTYPE);
-const SequenceKernels POOLKIT_SEQUENCE_KERNELS(POOLKIT_DTYPE) = {
-    sum, spread, extreme, scatter, statistics, statistics_backward, largest, largest_backward};
+const SequenceKernels POOLKIT_SEQUENCE_KERNELS(POOLKIT_DTYPE) = {sum,
+                                                                 spread,
+                                                                 extreme,
+                                                                 scatter,
+                                                                 statistics,
+                                                                 statistics_backward,
+                                                                 softmax,
+                                                                 softmax_backward,
+                                                                 linear_softmax,
+                                                                 linear_softmax_backward,
+                                                                 largest,
+                                                                 largest_backward};
 
 }  // namespace poolkit::POOLKIT_ISA_NAMESPACE

@@ -25,6 +25,27 @@ struct Statistics {
   double count, divisor;
 };
 
+// Means under the softmax of scores for these channels, all accumulators but the scores; those of auto-pool are slope *
+// x.
+struct SoftmaxCall {
+  const void* scores;           // of the first channel, or null
+  int64_t pitch;                // of the scores, as that of x; 0 where channels that do not lie side by side share them
+  bool shared;                  // one score for all channels of a step
+  const void* slopes;           // of auto-pool
+  void *tops, *totals, *means;  // of auto-pool the means count from the tops, which are steps, not scores
+  void* variances;              // or null
+  void* y;                      // of auto-pool: tops + means
+};
+
+// Gradients of such means and, of given scores, variances: accumulators.
+struct SoftmaxGradients {
+  const void *means, *variances;
+  int64_t pitch;        // of grad_x, as that of x
+  int64_t score_pitch;  // of grad_scores
+  void* grad_x;
+  void* grad_scores;  // of shared scores, sums that this adds to: accumulators, one for each step
+};
+
 // Where the largest steps of some rows go.
 struct LargestCall {
   int64_t count, kept;
@@ -49,6 +70,12 @@ struct SequenceKernels {
   void (*statistics)(const SequenceCall& call, const Statistics& to, double eps, const void* x);
   void (*statistics_backward)(const SequenceCall& call, int64_t grad_pitch, const Statistics& from, const void* x,
                               void* grad_x);
+  void (*softmax)(const SequenceCall& call, const SoftmaxCall& to, const void* x);
+  void (*softmax_backward)(const SequenceCall& call, const SoftmaxCall& from, const SoftmaxGradients& to,
+                           const void* x);
+  void (*linear_softmax)(const SequenceCall& call, const void* x, void* totals, void* y);
+  void (*linear_softmax_backward)(const SequenceCall& call, int64_t grad_pitch, const void* grad_y, const void* x,
+                                  const void* totals, const void* y, void* grad_x);
   void (*largest)(const SequenceCall& call, const LargestCall& to, const void* x);
   void (*largest_backward)(const SequenceCall& call, const LargestCall& from, const void* grad_y, void* grad_x);
 };

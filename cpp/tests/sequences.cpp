@@ -7,6 +7,8 @@
 #include <cstring>
 #include <limits>
 #include <map>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "core/parallel.h"
@@ -59,6 +61,9 @@ class SequenceTest {
     check_sums();
     check_extremes();
     check_statistics();
+    check_auto();
+    for (const bool shared : {false, true}) check_attentive(shared);
+    check_linear_softmax();
     if (!lanes_) {
       for (const bool by_value : {false, true}) check_largest(by_value);
     }
@@ -293,6 +298,168 @@ class SequenceTest {
       check_gradient("statistics", grad_x, run.grad_strides, 8 / std::sqrt(kEps), [&](int64_t n, int64_t c, int64_t t) {
         const auto i = size_t(n * channels_ + c), at = size_t(2 * n * channels_ + c);
         return grad[at] / counts[i] + grad[at + half] * (x_[cell(n, c, t)] - means[i]) / (divisors[i] * deviations[i]);
+      });
+    });
+  }
+
+  // The softmax of the scores of these steps.
+  static Reals softmax(Reals scores) {
+    if (scores.empty()) return scores;
+    const double top = *std::max_element(scores.begin(), scores.end());
+    double total = 0;
+    for (double& score : scores) total += score = std::exp(score - top);
+    for (double& score : scores) score /= total;
+    return scores;
+  }
+
+  // Mean and variance of a channel's steps under these weights.
+  std::pair<double, double> moments(int64_t n, int64_t c, const std::vector<int64_t>& steps, const Reals& w) const {
+    double mean = 0, variance = 0;
+    for (size_t i = 0; i < steps.size(); ++i) mean += w[i] * x_[cell(n, c, steps[i])];
+    for (size_t i = 0; i < steps.size(); ++i) variance += w[i] * std::pow(x_[cell(n, c, steps[i])] - mean, 2);
+    return {mean, variance};
+  }
+
+  void check_auto() {
+    Reals slopes(size_t(channels_), 0.0);
+    for (double& slope : slopes) slope = pick(0, 5) ? pick_real(-2, 2) : 0;
+    slopes = rounded(slopes, wide());
+    const Reals grad = rounded(grad_y_, wide());
+    const size_t count = size_t(batch_ * channels_);
+    Reals means(count, 0.0), variances = means, slope_at(x_.size(), 0.0);
+    for_channels([&](int64_t n, int64_t c, size_t at, const auto& steps) {
+      const double slope = slopes[size_t(c)];
+      Reals scores;
+      for (const int64_t t : steps) scores.push_back(slope * x_[cell(n, c, t)]);
+      const Reals w = softmax(scores);
+      std::tie(means[at], variances[at]) = moments(n, c, steps, w);
+      for (size_t i = 0; i < steps.size(); ++i) {
+        const size_t place = cell(n, c, steps[i]);
+        slope_at[place] = grad[at] * w[i] * (1 + slope * (x_[place] - means[at]));
+      }
+    });
+    everywhere(x_, [&](const Run& run) {
+      Guarded by(slopes.size() * bytes(wide()), flush_);
+      store_real(wide(), slopes, by.data());
+      by.seal();
+      const Guarded y = results(wide()), plain = results(wide()), kept = results(wide(), 4), none = results(wide(), 4);
+      const Guarded grad_x = input_gradient();
+      sequence_auto(run.sequences, run.x_strides, false, run.x.data(), by.data(), plain.data(), none.data(),
+                    run.parallel);
+      sequence_auto(run.sequences, run.x_strides, true, run.x.data(), by.data(), y.data(), kept.data(), run.parallel);
+      sequence_auto_backward(run.sequences, run.x_strides, run.grad_strides, run.grad_wide.data(), run.x.data(),
+                             by.data(), kept.data(), grad_x.data(), run.parallel);
+      settle("auto", y), settle("auto", plain), settle("kept of auto", kept), settle("grad of auto", grad_x);
+      check(none.intact(), "auto: written out of bounds");
+      const Reals got = load_real(wide(), y.data(), count), all = load_real(wide(), kept.data(), 4 * count);
+      bool right = true;
+      for (size_t i = 0; i < count; ++i) {
+        const size_t n = i / size_t(channels_), last = i + (3 * n + 3) * size_t(channels_);
+        right =
+            right && close(got[i], means[i], bound(wide(), 32)) && close(all[last], variances[i], bound(wide(), 64));
+      }
+      check(right, "auto: y or a variance is wrong");
+      check_gradient("auto", grad_x, run.grad_strides, 64,
+                     [&](int64_t n, int64_t c, int64_t t) { return slope_at[cell(n, c, t)]; });
+    });
+  }
+
+  void check_attentive(bool shared) {
+    const std::string name = shared ? "attentive, shared" : "attentive";
+    const size_t half = size_t(channels_);
+    const Reals grad = rounded(grad_y_, wide());
+    shared = shared && channels_ > 1;
+    // Some -inf, which leave a step no weight.
+    Reals scores(size_t(batch_ * (shared ? 1 : channels_) * steps_), 0.0);
+    for (double& score : scores) score = pick(0, 9) ? pick_real(-4, 4) : -std::numeric_limits<double>::infinity();
+    scores = rounded(scores, dtype_);
+    const auto score_at = [&](int64_t n, int64_t c, int64_t t) {
+      return scores[shared ? size_t(n * steps_ + t) : cell(n, c, t)];
+    };
+    const auto usable = [&](int64_t n, int64_t c, const auto& steps) {
+      return std::any_of(steps.begin(), steps.end(), [&](int64_t t) { return std::isfinite(score_at(n, c, t)); });
+    };
+    Reals expected(grad.size(), 0.0), of_x(x_.size(), 0.0), of_scores(x_.size(), 0.0);
+    Reals of_shared(size_t(batch_ * steps_), 0.0);
+    for_channels([&](int64_t n, int64_t c, size_t, const auto& steps) {
+      Reals own;
+      for (const int64_t t : steps) own.push_back(usable(n, c, steps) ? score_at(n, c, t) : 0);
+      const Reals w = softmax(own);
+      const auto [mean, variance] = moments(n, c, steps, w);
+      const size_t at = size_t(2 * n * channels_ + c);
+      expected[at] = mean, expected[at + half] = variance;
+      for (size_t i = 0; i < steps.size(); ++i) {
+        const size_t place = cell(n, c, steps[i]);
+        const double distance = x_[place] - mean;
+        of_x[place] = w[i] * (grad[at] + 2 * grad[at + half] * distance);
+        of_scores[place] = w[i] * (grad[at] * distance + grad[at + half] * (distance * distance - variance));
+        of_shared[size_t(n * steps_ + steps[i])] += of_scores[place];
+      }
+    });
+    everywhere(x_, [&](const Run& run) {
+      const SequenceStrides strides = shared ? SequenceStrides{steps_, 0, 1} : run.x_strides;
+      const size_t size = shared ? scores.size() : extent(strides);
+      Guarded input(size * bytes(dtype_), flush_);
+      if (shared) {
+        Reals values = scores;
+        for (size_t i = 0; i < values.size(); ++i) {
+          if (!is_valid(int64_t(i) / steps_, int64_t(i) % steps_)) values[i] = kNan;
+        }
+        store_real(dtype_, values, input.data());
+      } else {
+        store_input(scores, strides, input.data());
+      }
+      input.seal();
+      const Scores by{input.data(), strides};
+      const Guarded y = results(wide(), 2), kept = results(wide(), 2), grad_x = input_gradient();
+      const Guarded grad_scores = shared ? Guarded(of_shared.size() * bytes(wide()), flush_) : input_gradient();
+      sequence_attentive(run.sequences, run.x_strides, run.x.data(), by, y.data(), kept.data(), run.parallel);
+      sequence_attentive_backward(run.sequences, run.x_strides, run.grad_strides, run.grad_wide.data(), run.x.data(),
+                                  by, y.data(), kept.data(), grad_x.data(), grad_scores.data(), run.parallel);
+      settle(name, y), settle("kept of " + name, kept), settle("grad of " + name, grad_x);
+      settle("grad of scores, " + name, grad_scores);
+      const Reals got = load_real(wide(), y.data(), expected.size());
+      bool right = true;
+      for (size_t i = 0; i < got.size(); ++i) right = right && close(got[i], expected[i], bound(wide(), 64));
+      check(right, name + ": y is wrong");
+      check_gradient(name, grad_x, run.grad_strides, 64,
+                     [&](int64_t n, int64_t c, int64_t t) { return of_x[cell(n, c, t)]; });
+      if (!shared) {
+        return check_gradient("scores, " + name, grad_scores, run.grad_strides, 128,
+                              [&](int64_t n, int64_t c, int64_t t) { return of_scores[cell(n, c, t)]; });
+      }
+      const Reals sums = load_real(wide(), grad_scores.data(), of_shared.size());
+      for (size_t i = 0; i < sums.size(); ++i) {
+        const bool valid = is_valid(int64_t(i) / steps_, int64_t(i) % steps_);
+        right = right && close(sums[i], of_shared[i], valid ? bound(wide(), 128.0 * double(channels_)) : 0);
+      }
+      check(right, name + ": a gradient of scores is wrong");
+    });
+  }
+
+  void check_linear_softmax() {
+    Reals x = x_;
+    for (double& value : x) value = std::fabs(value);
+    const Reals grad = rounded(grad_y_, wide());
+    Reals totals(size_t(batch_ * channels_), 0.0), expected = totals;
+    for_channels([&](int64_t n, int64_t c, size_t at, const auto& steps) {
+      for (const int64_t t : steps) totals[at] += x[cell(n, c, t)];
+      if (totals[at] == 0) return;
+      for (const int64_t t : steps) expected[at] += std::pow(x[cell(n, c, t)], 2) / totals[at];
+    });
+    everywhere(x, [&](const Run& run) {
+      const Guarded y = results(wide()), sums = results(wide()), grad_x = input_gradient();
+      sequence_linear_softmax(run.sequences, run.x_strides, run.x.data(), y.data(), sums.data(), run.parallel);
+      sequence_linear_softmax_backward(run.sequences, run.x_strides, run.grad_strides, run.grad_wide.data(),
+                                       run.x.data(), y.data(), sums.data(), grad_x.data(), run.parallel);
+      settle("linear softmax", y), settle("sums of linear softmax", sums), settle("grad of linear softmax", grad_x);
+      const Reals got = load_real(wide(), y.data(), expected.size());
+      bool right = true;
+      for (size_t i = 0; i < got.size(); ++i) right = right && close(got[i], expected[i], bound(wide(), 4));
+      check(right, "linear softmax: y is wrong");
+      check_gradient("linear softmax", grad_x, run.grad_strides, 16, [&](int64_t n, int64_t c, int64_t t) {
+        const auto at = size_t(n * channels_ + c);
+        return totals[at] == 0 ? 0 : grad[at] * (2 * x[cell(n, c, t)] - expected[at]) / totals[at];
       });
     });
   }

@@ -23,6 +23,7 @@ from poolkit.layers import (
     precise,
     segment_reference,
     sequence_reference,
+    weighted_reference,
 )
 from poolkit.layers.base import wide
 from poolkit.layers.fractional_reference import Regions
@@ -110,6 +111,21 @@ def _sequence_statistics(x: Tensor, valid: Tensor | None, unbiased: bool, eps: f
     return sequence_reference.statistics(Sequences(x, valid, True), unbiased, eps)
 
 
+def _sequence_auto(x: Tensor, slopes: Tensor, valid: Tensor | None, variance: bool) -> tuple[Tensor, Tensor]:
+    y = weighted_reference.auto(Sequences(x, valid, True), slopes)
+    return y, torch.zeros_like(torch.cat((y,) * 4, 1))  # read by gradients alone
+
+
+def _sequence_attentive(x: Tensor, scores: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor]:
+    y = weighted_reference.moments(Sequences(x, valid, True), scores)
+    return y, torch.zeros_like(y)  # read by gradients alone
+
+
+def _sequence_linear_softmax(x: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor]:
+    y = weighted_reference.linear_softmax(Sequences(x, valid, True))
+    return y, torch.zeros_like(y)  # read by gradients alone
+
+
 def _sequence_largest(x: Tensor, lengths: Tensor, counts: Tensor, k: int, by_value: bool) -> Tensor:
     return sequence_reference.largest(x, k, lengths, counts, by_value)
 
@@ -175,6 +191,9 @@ def decompositions() -> dict[Any, Callable[..., Any]]:
         known.sequence_extreme.default: _sequence_extreme,
         known.sequence_extreme_winners.default: _sequence_extreme_winners,
         known.sequence_statistics.default: _sequence_statistics,
+        known.sequence_auto.default: _sequence_auto,
+        known.sequence_attentive.default: _sequence_attentive,
+        known.sequence_linear_softmax.default: _sequence_linear_softmax,
         known.sequence_largest.default: _sequence_largest,
         known.sequence_largest_places.default: _sequence_largest_places,
     }

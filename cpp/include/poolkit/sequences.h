@@ -45,6 +45,38 @@ void sequence_statistics_backward(const Sequences& sequences, SequenceStrides x_
                                   bool unbiased, const void* grad_y, const void* x, const void* y, void* grad_x,
                                   Parallel parallel);
 
+// Auto-pool: means under the softmax of slope * x, with slopes [channels]. All but x and its gradient are accumulators;
+// so are tops, the steps that weigh most, the sums of the weights counted from there, the means less the tops and,
+// where `variance`, the variances, which are the gradients of the slopes, in kept, [batch][4 * channels]. The gradient
+// lies side by side where x does.
+void sequence_auto(const Sequences& sequences, SequenceStrides strides, bool variance, const void* x,
+                   const void* slopes, void* y, void* kept, Parallel parallel);
+void sequence_auto_backward(const Sequences& sequences, SequenceStrides x_strides, SequenceStrides grad_strides,
+                            const void* grad_y, const void* x, const void* slopes, const void* kept, void* grad_x,
+                            Parallel parallel);
+
+// Means, then variances, [batch][2 * channels], under the softmax of scores, which lie as x does and have its type; one
+// score for all channels where the stride of channels is 0. Kept are the largest scores, and the sums of the weights
+// counted from there, [batch][2 * channels]: accumulators, as the results. So are the gradients of scores that channels
+// share, [batch][steps]; others lie as that of x.
+struct Scores {
+  const void* data;
+  SequenceStrides strides;
+};
+void sequence_attentive(const Sequences& sequences, SequenceStrides strides, const void* x, const Scores& scores,
+                        void* y, void* kept, Parallel parallel);
+void sequence_attentive_backward(const Sequences& sequences, SequenceStrides x_strides, SequenceStrides grad_strides,
+                                 const void* grad_y, const void* x, const Scores& scores, const void* y,
+                                 const void* kept, void* grad_x, void* grad_scores, Parallel parallel);
+
+// Linear softmax: sums of squares over sums, and the sums, as accumulators; where a sum is 0 the result and its
+// gradient are. The gradient lies side by side where x does.
+void sequence_linear_softmax(const Sequences& sequences, SequenceStrides strides, const void* x, void* y, void* totals,
+                             Parallel parallel);
+void sequence_linear_softmax_backward(const Sequences& sequences, SequenceStrides x_strides,
+                                      SequenceStrides grad_strides, const void* grad_y, const void* x, const void* y,
+                                      const void* totals, void* grad_x, Parallel parallel);
+
 // The largest of the first steps of each row, whose steps lie side by side: NaN counts as larger than all numbers, and
 // of equals the earliest is taken. `valid` is not read.
 struct Largest {

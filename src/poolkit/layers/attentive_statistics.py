@@ -11,18 +11,14 @@ from torch.nn.utils.rnn import PackedSequence
 
 from poolkit import geometry
 from poolkit.errors import ArgumentError
-from poolkit.layers import sequence_ops
-from poolkit.layers.base import Layer, check_eps, check_flag, wide
+from poolkit.layers import sequence_ops, weighted_ops
+from poolkit.layers.base import Layer, check_eps, check_flag
 from poolkit.layers.steps import Lengths, Sequences, check_layout, read
 
 
 def _pooled(sequences: Sequences, scores: Tensor, eps: float) -> Tensor:
     """Mean and deviation (N, 2C) under the softmax of scores, (N, C, L) or (N, 1, L)."""
-    values = wide(sequences.filled(0))
-    logits = scores.to(values.dtype).expand_as(values)
-    mean = sequence_ops.mean_by_logits(sequences._replace(values=values), logits)
-    squares = (values - mean[..., None]).square()
-    variance = sequence_ops.mean_by_logits(sequences._replace(values=squares), logits)
+    mean, variance = weighted_ops.moments(sequences, scores).chunk(2, 1)
     result = torch.cat((mean, variance.clamp(min=eps).sqrt()), 1)
     return sequences.without_empty(result).to(sequences.values.dtype)
 

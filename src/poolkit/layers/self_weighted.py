@@ -7,8 +7,8 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from poolkit import geometry
-from poolkit.layers import sequence_ops
-from poolkit.layers.base import Layer, check_number, wide
+from poolkit.layers import weighted_ops
+from poolkit.layers.base import Layer, check_number
 from poolkit.layers.steps import Lengths, check_layout, for_channels, read
 
 
@@ -43,16 +43,7 @@ def auto_pool(
     name = "auto_pool"
     sequences = read(name, input, lengths, mask, layout)
     alpha = for_channels(name, "alpha", alpha, sequences)
-    kept = sequences._replace(values=sequences.values.detach())
-    largest, smallest = (wide(sequence_ops.extreme(kept, largest)) for largest in (True, False))
-    # The result does not depend on the step that the others are relative to: it needs no derivative.
-    top = sequences.without_empty(torch.where(alpha < 0, smallest, largest))
-    top = torch.where(top.isfinite(), top, 0)
-    relative = wide(sequences.filled(0)) - top[..., None]
-    # With the largest number for infinity, ties still weigh the same and all others nothing.
-    limit = torch.finfo(alpha.dtype).max
-    logits = alpha.clamp(-limit, limit)[..., None] * relative
-    result = top + sequence_ops.mean_by_logits(sequences._replace(values=relative), logits)
+    result = weighted_ops.auto(sequences, alpha)
     return sequences.unbatch(sequences.without_empty(result).to(sequences.values.dtype))
 
 
@@ -117,15 +108,8 @@ def linear_softmax_pool(
     one of a wrong type, NotImplementedError for another dtype.
     """
     sequences = read("linear_softmax_pool", input, lengths, mask, layout)
-    total = sequence_ops.total(sequences)
-    nothing = total == 0
-    divisor = torch.where(nothing, 1, total)
-    # Squares of shares are neither too small nor too large for their dtype. The scale cancels in every derivative.
-    scale = divisor.detach()
-    shares = wide(sequences.filled(0)) / scale[..., None]
-    squares = sequence_ops.total(sequences._replace(values=shares.square(), valid=None))
-    mean = squares * scale * (scale / divisor)
-    return sequences.unbatch(torch.where(nothing, 0, mean).to(sequences.values.dtype))
+    result = weighted_ops.linear_softmax(sequences)
+    return sequences.unbatch(result.to(sequences.values.dtype))
 
 
 class LinearSoftmaxPool(Layer):

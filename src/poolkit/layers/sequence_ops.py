@@ -37,14 +37,14 @@ def _wants_gradient(x: Tensor) -> bool:
     return x.requires_grad and torch.is_grad_enabled()
 
 
-def _order(x: Tensor) -> list[int]:
+def order_of(x: Tensor) -> list[int]:
     """The order in which the dimensions of x lie in memory, as far as kernels keep it."""
     if x.stride(1) != 1 or x.shape[1] == 1:
         return [0, 1, 2]
     return [0, 2, 1] if x.stride(0) >= x.stride(2) else [2, 0, 1]
 
 
-def _as_input(grad_x: Tensor, order: list[int]) -> Tensor:
+def as_input(grad_x: Tensor, order: list[int]) -> Tensor:
     """The gradient (N, C, L), whose dimensions came in this order."""
     return grad_x.permute([order.index(dim) for dim in range(3)])
 
@@ -57,7 +57,7 @@ class _Sum(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, valid: Tensor | None) -> Tensor:
         ctx.save_for_backward(valid)
-        ctx.dtype, ctx.steps, ctx.order = x.dtype, x.shape[2], _order(x)
+        ctx.dtype, ctx.steps, ctx.order = x.dtype, x.shape[2], order_of(x)
         return cast(Tensor, _sum(x, valid))
 
     @staticmethod
@@ -66,7 +66,7 @@ class _Sum(torch.autograd.Function):
         grad = grads[0].to(ctx.dtype)
         if torch.is_grad_enabled():
             return _only_valid(grad[..., None].expand(*grad.shape, ctx.steps), valid), None
-        return _as_input(_sum_backward(grad, valid, ctx.steps, ctx.order), ctx.order), None
+        return as_input(_sum_backward(grad, valid, ctx.steps, ctx.order), ctx.order), None
 
 
 def total(sequences: Sequences) -> Tensor:
@@ -84,7 +84,7 @@ class _Extreme(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, valid: Tensor | None, largest: bool) -> Tensor:
         y, winners = _extreme_winners(x, valid, largest)
         ctx.save_for_backward(valid, winners)
-        ctx.steps, ctx.order = x.shape[2], _order(x)
+        ctx.steps, ctx.order = x.shape[2], order_of(x)
         return cast(Tensor, y)
 
     @staticmethod
@@ -95,7 +95,7 @@ class _Extreme(torch.autograd.Function):
             zeros = grad.new_zeros(*grad.shape, ctx.steps)
             return _only_valid(zeros.scatter(2, winners[..., None], grad[..., None]), valid), None, None
         grad_x = _extreme_backward(grad, winners, valid, ctx.steps, ctx.order)
-        return _as_input(grad_x, ctx.order), None, None
+        return as_input(grad_x, ctx.order), None, None
 
 
 def extreme(sequences: Sequences, largest: bool) -> Tensor:
@@ -113,7 +113,7 @@ class _Statistics(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, valid: Tensor | None, unbiased: bool, eps: float) -> Tensor:
         y = _statistics(x, valid, unbiased, eps)
         ctx.save_for_backward(x, y, valid)
-        ctx.unbiased, ctx.eps, ctx.order = unbiased, eps, _order(x)
+        ctx.unbiased, ctx.eps, ctx.order = unbiased, eps, order_of(x)
         return cast(Tensor, y)
 
     @staticmethod
@@ -124,7 +124,7 @@ class _Statistics(torch.autograd.Function):
                 lambda x: sequence_reference.statistics(Sequences(x, valid, True), ctx.unbiased, ctx.eps), [x], grads[0]
             )
         else:
-            grad_x = _as_input(_statistics_backward(grads[0], x, y, valid, ctx.unbiased, ctx.order), ctx.order)
+            grad_x = as_input(_statistics_backward(grads[0], x, y, valid, ctx.unbiased, ctx.order), ctx.order)
         return grad_x, None, None, None
 
 
