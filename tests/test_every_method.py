@@ -755,6 +755,21 @@ def test_a_constant_stays_constant(rank: int, data: st.DataObject) -> None:
             torch.testing.assert_close(y, torch.full_like(y, 1.25), rtol=1e-12, atol=0)
 
 
+@every_rank
+def test_the_gradient_of_one_sum_or_average_is_a_view(rank: int) -> None:
+    x = torch.randn(2, 3, *(4,) * rank, dtype=torch.float64, requires_grad=True)
+    for name, share in (("sum", 1.0), ("avg", 0.25**rank)):
+        y = getattr(functional, f"global_{name}_pool{rank}d")(x)
+        g = torch.randn_like(y)
+        (grad,) = torch.autograd.grad(y, x, g, retain_graph=True)
+        assert grad.stride()[2:] == (0,) * rank
+        torch.testing.assert_close(grad, (share * g).expand_as(x))
+        x.grad = None
+        y.backward(g)
+        assert x.grad is not None
+        torch.testing.assert_close(x.grad.mul_(2), 2 * grad)  # memory of its own
+
+
 @every_method
 @pytest.mark.parametrize("keepdim", [True, False])
 @every_rank

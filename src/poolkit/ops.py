@@ -18,7 +18,7 @@ from torch import Tensor
 from poolkit import aten, fakes, geometry, layout, reference, sharding, transforms
 from poolkit import triton as gpu
 from poolkit.geometry import Axis, Windows
-from poolkit.methods import COUNT_VALID, KERNELS, Step
+from poolkit.methods import COUNT_FIXED, COUNT_VALID, KERNELS, Step
 from poolkit.methods.ranks import RULES
 
 _LIBRARY = pathlib.Path(__file__).with_name("_torch.so")
@@ -183,6 +183,8 @@ def _gradient(ctx: Any, grad: Tensor | None) -> Tensor | None:
         return _differentiable_backward(ctx, grad)
     x = y = winners = None
     gradient = KERNELS[ctx.call.step.kernel].gradient
+    if gradient == "linear" and _is_global(ctx.call.windows):
+        return _spread(ctx.call, grad)
     if gradient == "weights":
         return _weighted_backward(ctx, grad, *ctx.saved_tensors)
     if gradient == "input":
@@ -192,6 +194,19 @@ def _gradient(ctx: Any, grad: Tensor | None) -> Tensor | None:
     elif gradient != "linear":
         (winners,) = ctx.saved_tensors
     return cast(Tensor, ctx.call.backward(grad, x, y, winners, ctx.channels_last))
+
+
+def _is_global(windows: Windows) -> bool:
+    """Whether the windows are one, and nothing but all cells."""
+    return all(a.out == 1 and a.kernel in (0, a.size) and a.pad_low == a.pad_high == 0 for a in windows.axes)
+
+
+def _spread(call: Call, grad: Tensor) -> Tensor:
+    """The gradient of one sum or average over all cells: a view, which stands for each of them, as torch.sum has it."""
+    windows, step = call.windows, call.step
+    if step.kernel == "avg":
+        grad = grad / (step.divisor if step.counting == COUNT_FIXED else math.prod(windows.input_size))
+    return grad.expand(*grad.shape[: -windows.rank], *windows.input_size)
 
 
 def _has_winners(step: Step) -> bool:

@@ -17,6 +17,9 @@
 namespace poolkit::POOLKIT_ISA_NAMESPACE {
 namespace {
 
+// Where the cells of a window are so far apart, each is a stream of its own, more than the processor foresees.
+constexpr int64_t kFarTaps = 512;
+
 // Gathers windows row by row and hands them to Derived::take(window, i, place, inside), i counting from the row's first
 // output: each once, as what is taken may be added to. Lanes that are not inside hold nothing.
 template <class T, class S, class Derived>
@@ -129,6 +132,7 @@ class WindowLoop {
     for (int64_t row = 0; row < k_; ++row) {
       const T* start = rows_[row] + place.start;
       for (int64_t tap = place.first; tap < place.last; ++tap) {
+        if (L::lanes > 1 && place.step >= kFarTaps) __builtin_prefetch(start + tap * place.step + 2 * L::lanes, 0, 2);
         *to++ = spaced<L>(start + tap * place.step, place.apart);
         if constexpr (kLogits<S>) *logits++ = spaced_logits<L>(start + tap * place.step, place.apart);
       }
