@@ -104,6 +104,8 @@ def test_explain_names_the_kernel_or_the_reason() -> None:
     assert torch.ops.poolkit.isa() in told
     assert "winners 0 bytes" in told
     assert "winners 1 bytes" in poolkit.explain(x, "max", kernel_size=2, backward=True)
+    assert poolkit.explain(x, "avg", output_size=1).endswith("; backward a view")
+    assert not poolkit.explain(x, "avg", output_size=2).endswith("a view")
     assert poolkit.explain(x.to("meta"), "max", kernel_size=2).startswith("max: ")
     assert "complex64" in poolkit.explain(x.to(torch.complex64), "avg", output_size=1)
     assert len(poolkit.explain(x, "avg_max", kernel_size=2, mode="cat").splitlines()) == 2

@@ -175,7 +175,7 @@ void plan_picks(Plan& plan, int32_t* picks) {
 constexpr int64_t kShareRows = 8, kShareTaps = 5;  // from here on, sharing the parts of windows pays
 
 constexpr int64_t kShortRow = 24;        // longer rows fill vectors well enough
-constexpr int64_t kAbreastTaps = 5;      // more taps are shared instead
+constexpr int64_t kAbreastTaps = 13;     // more taps are shared instead
 constexpr int64_t kAbreastMaps = 8;      // fewer leave lanes idle
 constexpr int64_t kMostLanes = 16;       // of four bytes or more
 constexpr int64_t kAbreastCells = 1024;  // a plane's cells in each lane of 64 bytes still fit the nearest caches

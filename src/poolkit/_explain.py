@@ -53,7 +53,8 @@ def explain(input: Tensor, method: str, *, backward: bool | None = None, **argum
             continue
         winners = backward and "winner" in methods.KERNELS[step.kernel].gradient
         packed = geometry.pack(windows, step.counting, step.divisor)
-        lines.append(
-            f"{step.kernel}: kernel; " + torch.ops.poolkit.explain(input, step.kernel, packed, step.floats, winners)
-        )
+        told = torch.ops.poolkit.explain(input, step.kernel, packed, step.floats, winners)
+        if ops.gradient_is_view(windows, step):
+            told = told.rpartition("; backward ")[0] + "; backward a view"
+        lines.append(f"{step.kernel}: kernel; {told}")
     return "\n".join(lines)

@@ -183,7 +183,7 @@ def _gradient(ctx: Any, grad: Tensor | None) -> Tensor | None:
         return _differentiable_backward(ctx, grad)
     x = y = winners = None
     gradient = KERNELS[ctx.call.step.kernel].gradient
-    if gradient == "linear" and _is_global(ctx.call.windows):
+    if gradient_is_view(ctx.call.windows, ctx.call.step):
         return _spread(ctx.call, grad)
     if gradient == "weights":
         return _weighted_backward(ctx, grad, *ctx.saved_tensors)
@@ -196,13 +196,14 @@ def _gradient(ctx: Any, grad: Tensor | None) -> Tensor | None:
     return cast(Tensor, ctx.call.backward(grad, x, y, winners, ctx.channels_last))
 
 
-def _is_global(windows: Windows) -> bool:
-    """Whether the windows are one, and nothing but all cells."""
+def gradient_is_view(windows: Windows, step: Step) -> bool:
+    """Whether all cells get the same: that of one sum or average over all of them, as torch.sum has it."""
+    if KERNELS[step.kernel].gradient != "linear":
+        return False
     return all(a.out == 1 and a.kernel in (0, a.size) and a.pad_low == a.pad_high == 0 for a in windows.axes)
 
 
 def _spread(call: Call, grad: Tensor) -> Tensor:
-    """The gradient of one sum or average over all cells: a view, which stands for each of them, as torch.sum has it."""
     windows, step = call.windows, call.step
     if step.kernel == "avg":
         grad = grad / (step.divisor if step.counting == COUNT_FIXED else math.prod(windows.input_size))

@@ -32,7 +32,7 @@ def sequences_in(layout: str, dtype: torch.dtype = torch.float32, channels: int 
 def check(x: Tensor, valid: Tensor | None, unbiased: bool = False) -> None:
     """Every operator, forward and backward."""
     batch, channels, steps = x.shape
-    rounding, order = ROUNDING[x.dtype], sequence_ops._order(x)
+    rounding, order = ROUNDING[x.dtype], sequence_ops.order_of(x)
     wide = torch.promote_types(x.dtype, torch.float32)
     y = launch_sequences.sequence_sum(x, valid)
     assert y.dtype == wide

@@ -126,4 +126,4 @@ def unit(x: Tensor, dim: int) -> Tensor:
     nothing = largest == 0
     scaled = x / torch.where(nothing, 1, largest)  # whose squares neither overflow nor vanish
     squares = scaled.square().sum(dim, keepdim=True)
-    return torch.where(nothing, 0, scaled / torch.where(nothing, 1, squares).sqrt())
+    return scaled * torch.where(nothing, 0, torch.where(nothing, 1, squares).rsqrt())

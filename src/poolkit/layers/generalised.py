@@ -3,38 +3,113 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
 
-from poolkit import functional, geometry, ops
+from poolkit import functional, geometry, layout, ops, reference
 from poolkit.errors import ArgumentError
-from poolkit.geometry import Padding, Size
-from poolkit.layers.base import Layer, check_flag, check_floating, check_map, wide
+from poolkit.geometry import Padding, Size, Windows
+from poolkit.layers import pieces
+from poolkit.layers.base import Layer, check_flag, check_floating, check_map, wide, wide_dtype
 from poolkit.layers.convolution import filtered
+from poolkit.methods import METHODS, Step
 
 #: A tree of this depth has 1023 filters.
 DEEPEST = 10
+#: A mix by one share takes one pass over maps larger than a piece over this; for smaller ones, making it ready is more.
+_IN_ONE_PASS = 32
 
 
-def _mix(
-    rank: int,
-    input: Tensor,
-    logits: Tensor,
-    kernel_size: Size,
-    stride: Size | None,
-    padding: Padding,
-    dilation: Size,
-    ceil_mode: bool,
-    count_include_pad: bool,
-) -> Tensor:
+class _Windows(NamedTuple):
+    """The arguments of a call that say where the windows are, and what an average counts."""
+
+    kernel_size: Size
+    stride: Size | None
+    padding: Padding
+    dilation: Size
+    ceil_mode: bool
+    count_include_pad: bool
+
+    def found(self, x: Tensor, rank: int) -> Windows:
+        return ops.sliding(rank, tuple(x.shape[-rank:]), *self[:-1])
+
+    def largest(self, x: Tensor, rank: int) -> Tensor:
+        result: Tensor = getattr(functional, f"max_pool{rank}d")(x, *self[:-1])
+        return result
+
+    def average(self, x: Tensor, rank: int) -> Tensor:
+        kernel_size, stride, padding, dilation, *modes = self
+        pool = getattr(functional, f"avg_pool{rank}d")
+        result: Tensor = pool(x, kernel_size, stride, padding, *modes, dilation=dilation)
+        return result
+
+    def counting(self) -> int:
+        """What the divisor counts, as the kernels number it."""
+        [step] = METHODS["avg"].plan(isinstance(self.padding, str), self.count_include_pad, None, None)
+        return step.counting
+
+
+#: Of a map and a parameter, the logits of its windows.
+_Logits = Callable[[Tensor, Tensor], Tensor]
+
+
+def _mix(rank: int, input: Tensor, parameter: Tensor, logits_of: _Logits, windows: _Windows) -> Tensor:
     """The maximum by the share sigmoid(logit), the average by the rest."""
-    max_pool, avg_pool = (getattr(functional, f"{kind}_pool{rank}d") for kind in ("max", "avg"))
-    largest = max_pool(input, kernel_size, stride, padding, dilation, ceil_mode)
-    average = avg_pool(input, kernel_size, stride, padding, ceil_mode, count_include_pad, dilation=dilation)
+
+    def formula(x: Tensor, parameter: Tensor) -> Tensor:
+        largest, average = windows.largest(x, rank), windows.average(x, rank)
+        return _mixed(wide(largest), wide(average), logits_of(x, parameter)).to(x.dtype)
+
+    if parameter.numel() == 1 and logits_of is _given and pieces.is_large(input, _IN_ONE_PASS):
+        return _mix_by_one(input, parameter, windows.found(input, rank), windows.counting(), formula)
+    return pieces.run(formula, rank, [input], [parameter])
+
+
+def _given(x: Tensor, logits: Tensor) -> Tensor:
+    return logits
+
+
+class _MixByOne(torch.autograd.Function):
+    """The mix by one share for all windows, in one pass."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, logit: Tensor, call: ops.Call, formula: Callable[..., Tensor]) -> Tensor:
+        y, winners = call.forward_with_winners(x)
+        ctx.save_for_backward(x, logit, winners)
+        ctx.call, ctx.formula, ctx.channels_last = call, formula, layout.is_channels_last(x, call.windows.rank)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        [grad], (x, logit, winners), call = grads, ctx.saved_tensors, ctx.call
+        if torch.is_grad_enabled():
+            return *reference.differentiated(ctx.formula, (x, logit), grad), None, None
+        rest, share = call.step.floats
+        # The maximum less the average.
+        difference = call._replace(step=call.step._replace(floats=(-1.0, 1.0))).forward(x)
+        of_logit = wide(grad).mul(difference).sum() * (rest * share)
+        grad_x = call.backward(grad, None, None, winners, ctx.channels_last)
+        return grad_x, of_logit.to(logit.dtype).view_as(logit), None, None
+
+
+def _mix_by_one(
+    input: Tensor, logit: Tensor, windows: Windows, counting: int, formula: Callable[..., Tensor]
+) -> Tensor:
+    value = logit.detach().double().flatten()
+    shares = torch.cat((-value, value)).sigmoid().tolist()
+    call = ops.Call(windows, Step("avg_max", tuple(shares), counting), geometry.pack(windows, counting, 0))
+    if torch.is_grad_enabled() and (input.requires_grad or logit.requires_grad):
+        return cast(Tensor, _MixByOne.apply(input, logit, call, formula))
+    return call.forward(input)
+
+
+def _mixed(a: Tensor, b: Tensor, logits: Tensor) -> Tensor:
+    """The first by the share sigmoid(logit), the second by the rest."""
     # Where the share is almost 1, 1 - share has lost its digits, and sigmoid(-logit) has not.
-    y = torch.sigmoid(logits) * wide(largest) + torch.sigmoid(-logits) * wide(average)
-    return y.to(input.dtype)
+    return torch.addcmul(torch.sigmoid(-logits) * b, torch.sigmoid(logits), a)
 
 
 def _learnt_mix(
@@ -55,7 +130,8 @@ def _learnt_mix(
     if logit.dim() > 1 or (logit.numel() != 1 and logit.numel() != channels):
         raise ArgumentError(f"{name}(): logit must have the shape [1] or {[channels]}, but got {list(logit.shape)}")
     logits = wide(logit).view(-1, *(1,) * rank)
-    return _mix(rank, input, logits, kernel_size, stride, padding, dilation, ceil_mode, count_include_pad)
+    windows = _Windows(kernel_size, stride, padding, dilation, ceil_mode, count_include_pad)
+    return _mix(rank, input, logits, _given, windows)
 
 
 def _checked_filters(name: str, argument: str, filters: Tensor, rank: int, count: int | None, channels: int) -> Tensor:
@@ -85,10 +161,23 @@ def _gated(
     check_map(name, input, rank)
     weights = _checked_filters(name, "gate", gate, rank, None, input.shape[-rank - 1])
     kernel = tuple(gate.shape[-rank:])
-    windows = ops.sliding(rank, tuple(input.shape[-rank:]), kernel, stride, padding, dilation, ceil_mode)
-    x = wide(input)
-    logits = wide(filtered(x, weights.to(x.dtype), None, windows))
-    return _mix(rank, input, logits, kernel, stride, padding, dilation, ceil_mode, count_include_pad)
+    # Calls with one size for all axes are found sooner.
+    kernel_size = kernel[0] if all(size == kernel[0] for size in kernel) else kernel
+    windows = _Windows(kernel_size, stride, padding, dilation, ceil_mode, count_include_pad)
+    found = windows.found(input, rank)
+
+    def logits(x: Tensor, weights: Tensor) -> Tensor:
+        [sums] = _sums(x, weights.unsqueeze(1), found)
+        return sums
+
+    return _mix(rank, input, weights.to(wide_dtype(input.dtype)), logits, windows)
+
+
+def _sums(x: Tensor, filters: Tensor, windows: Windows) -> Sequence[Tensor]:
+    """The sums of the windows' cells times the weights of each of the filters (C, filters, *kernel)."""
+    # One convolution reads the input once for all filters; those of a channel stand side by side.
+    sums = wide(filtered(wide(x), filters.flatten(0, 1), None, windows))
+    return sums.unflatten(-windows.rank - 1, (-1, filters.shape[1])).unbind(-windows.rank - 1)
 
 
 def _tree(
@@ -119,15 +208,16 @@ def _tree(
         filters = torch.cat((filters, _checked_filters(name, "gates", gates, rank, count - 1, channels)))
     size = tuple(input.shape[-rank:])
     windows = ops.sliding(rank, size, tuple(leaves.shape[-rank:]), stride, padding, dilation, ceil_mode)
-    x = wide(input)
-    # One convolution reads the input once for all filters; those of a channel stand side by side.
-    sums = filtered(x, filters.transpose(0, 1).flatten(0, 1).to(x.dtype), None, windows)
-    nodes = wide(sums).unflatten(-rank - 1, (channels, -1)).movedim(-rank - 1, 0)
-    values, logits = nodes[:count], nodes[count:]
-    for level in reversed(range(count.bit_length() - 1)):
-        logit = logits[2**level - 1 : 2 ** (level + 1) - 1]
-        values = torch.sigmoid(logit) * values[::2] + torch.sigmoid(-logit) * values[1::2]
-    return values[0].to(input.dtype)
+
+    def formula(x: Tensor, filters: Tensor) -> Tensor:
+        sums = _sums(x, filters, windows)
+        values, logits = sums[:count], sums[count:]
+        for level in reversed(range(count.bit_length() - 1)):
+            gates = logits[2**level - 1 : 2 ** (level + 1) - 1]
+            values = [_mixed(*node) for node in zip(values[::2], values[1::2], gates, strict=True)]
+        return values[0].to(x.dtype)
+
+    return pieces.run(formula, rank, [input], [filters.transpose(0, 1).to(wide_dtype(input.dtype))])
 
 
 _MIX_DOC = """The maximum and the average of each window, mixed by a learnt share: y = a * max + (1 - a) * average.

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
 
-from poolkit import functional, geometry
+from poolkit import functional, geometry, layout, ops, reference
 from poolkit.errors import ArgumentError
-from poolkit.geometry import Padding, Size
-from poolkit.layers.base import SPATIAL, Layer, check_flag, check_map, wide
+from poolkit.geometry import Padding, Size, Windows
+from poolkit.layers import pieces
+from poolkit.layers.base import SPATIAL, Layer, check_flag, check_map, wide, wide_dtype
+from poolkit.methods import Step
 
 OutputSize = int | None | Sequence[int | None]
 Result = Tensor | tuple[Tensor, Tensor]
 
-#: The windows of a call: what a kind of pooling ('max', 'sum') gives for a tensor.
-_Windows = Callable[[str, Tensor], Tensor]
+_MAXIMUM, _SUM = Step("max"), Step("sum")
+
+
+class _Windows(NamedTuple):
+    """The windows of a call: what a kind of pooling gives for a tensor, and where they lie in a map of some size."""
+
+    pooled: Callable[[str, Tensor], Tensor]
+    found: Callable[[tuple[int, ...]], Windows]
 
 
 def _slid(
@@ -27,7 +36,7 @@ def _slid(
         result: Tensor = pool(x, kernel_size, stride, padding, dilation, ceil_mode)
         return result
 
-    return pooled
+    return _Windows(pooled, lambda size: ops.sliding(rank, size, kernel_size, stride, padding, dilation, ceil_mode))
 
 
 def _adapted(rank: int, output_size: OutputSize) -> _Windows:
@@ -35,15 +44,7 @@ def _adapted(rank: int, output_size: OutputSize) -> _Windows:
         result: Tensor = getattr(functional, f"adaptive_{kind}_pool{rank}d")(x, output_size)
         return result
 
-    return pooled
-
-
-def _whole(rank: int, keepdim: bool) -> _Windows:
-    def pooled(kind: str, x: Tensor) -> Tensor:
-        result: Tensor = getattr(functional, f"global_{kind}_pool{rank}d")(x, keepdim=keepdim)
-        return result
-
-    return pooled
+    return _Windows(pooled, lambda size: geometry.adaptive(rank, size, output_size))
 
 
 def _check_mask(name: str, mask: Tensor, input: Tensor, rank: int) -> None:
@@ -57,16 +58,117 @@ def _check_mask(name: str, mask: Tensor, input: Tensor, rank: int) -> None:
         )
 
 
-def _average(input: Tensor, mask: Tensor, pooled: _Windows) -> tuple[Tensor, Tensor]:
+def _call(x: Tensor, windows: Windows, step: Step) -> ops.Call:
+    ready = ops.ready(x, windows, (step,))
+    return ready or ops.Call(windows, step, geometry.pack(windows, step.counting, step.divisor))
+
+
+def _backward(grad: Tensor, winners: Tensor | None, windows: Windows, step: Step, channels_last: bool) -> Tensor:
+    """The gradient of the filled map, by operations that autograd can differentiate again if it is to."""
+    packed = geometry.pack(windows, step.counting, step.divisor)
+    if not torch.is_grad_enabled():
+        return ops.Call(windows, step, packed).backward(grad, None, None, winners, channels_last)
+    if winners is not None:
+        return reference.scatter(grad, torch.ops.poolkit.winner_indices(winners, packed), windows)
+    zeros = grad.new_zeros((*grad.shape[: -windows.rank], *windows.input_size))
+    return reference.adjoint(grad, zeros, windows, step)
+
+
+#: An integer type as wide: cells are chosen by their bits as vectors, which torch.where takes one by one.
+_BITS = {
+    torch.float64: torch.int64,
+    torch.float32: torch.int32,
+    torch.float16: torch.int16,
+    torch.bfloat16: torch.int16,
+}
+
+
+def _kept(mask: Tensor, x: Tensor) -> Tensor:
+    """All bits at the cells of x that count, none at others."""
+    return mask.to(_BITS[x.dtype]).neg_()
+
+
+def _filled(x: Tensor, mask: Tensor, rest: float, call: Callable[[Tensor], Any], windows: Windows) -> Any:
+    """What a kernel makes of the map with `rest` where the mask lets nothing count, which is filled piece by piece."""
+    value, kept = x.new_tensor(rest).view(_BITS[x.dtype]), _kept(mask, x)
+
+    def formula(x: Tensor, kept: Tensor, others: Tensor) -> Any:
+        return call(x.view(kept.dtype).bitwise_and(kept).bitwise_or_(others).view(x.dtype))
+
+    def of_zeros(x: Tensor, kept: Tensor) -> Any:
+        return call(x.view(kept.dtype).bitwise_and(kept).view(x.dtype))
+
+    if rest == 0:
+        return pieces.worked(of_zeros, windows.rank, [x, kept], weight=2)
+    return pieces.worked(formula, windows.rank, [x, kept, value & ~kept], weight=2)
+
+
+class _Mean(torch.autograd.Function):
+    """Keeps mask and count."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, mask: Tensor, count: Tensor, windows: Windows) -> Tensor:
+        ctx.save_for_backward(mask, count)
+        ctx.windows, ctx.channels_last = windows, layout.is_channels_last(x, windows.rank)
+        call = _call(x, windows, _SUM)
+        y: Tensor = _filled(x, mask, 0, lambda filled: call.forward(wide(filled)), windows)
+        return y.div_(count).to(x.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
+        mask, count = ctx.saved_tensors
+        grad_x = _backward(grads[0] / count, None, ctx.windows, _SUM, ctx.channels_last)
+        if torch.is_grad_enabled():
+            grad_x = grad_x.masked_fill(~mask, 0)
+        else:
+            kept = _kept(mask, grad_x)
+            grad_x.view(kept.dtype).bitwise_and_(kept)
+        return grad_x.to(grads[0].dtype), None, None, None
+
+
+class _Largest(torch.autograd.Function):
+    """Keeps the winners, and where there are none."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, mask: Tensor, valid: Tensor, windows: Windows) -> Tensor:
+        call = _call(x, windows, _MAXIMUM)
+        if not ctx.needs_input_grad[0]:
+            y: Tensor = _filled(x, mask, -torch.inf, call.forward, windows)
+            return y.masked_fill_(~valid, 0)
+        y, winners = _filled(x, mask, -torch.inf, call.forward_with_winners, windows)
+        ctx.save_for_backward(winners, y.isneginf())
+        ctx.windows, ctx.channels_last = windows, layout.is_channels_last(x, windows.rank)
+        return y.masked_fill_(~valid, 0)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
+        winners, nothing = ctx.saved_tensors
+        grad = grads[0].masked_fill(nothing, 0)
+        return _backward(grad, winners, ctx.windows, _MAXIMUM, ctx.channels_last), None, None, None
+
+
+def _of_pieces(function: type[torch.autograd.Function], rank: int, windows: _Windows, *maps: Tensor) -> Tensor:
+    batched, found = maps[0].dim() == rank + 2, windows.found(tuple(maps[0].shape[-rank:]))
+    y = cast(Tensor, function.apply(*(maps if batched else [map[None] for map in maps]), found))
+    return y if batched else y[0]
+
+
+def _average(input: Tensor, mask: Tensor, rank: int, windows: _Windows) -> tuple[Tensor, Tensor]:
     """The average of the valid cells of each window, and which windows have any."""
-    values = wide(torch.where(mask, input, 0))
-    count = pooled("sum", mask.to(values.dtype))
-    return (pooled("sum", values) / count.clamp(min=1)).to(input.dtype), count > 0
+    count = windows.pooled("sum", mask.to(wide_dtype(input.dtype)))
+    valid, divisor = count > 0, count.clamp(min=1)
+    if pieces.is_large(input):
+        return _of_pieces(_Mean, rank, windows, input, mask, divisor), valid
+    total = windows.pooled("sum", wide(torch.where(mask, input, 0)))
+    return (total / divisor).to(input.dtype), valid
 
 
-def _maximum(input: Tensor, mask: Tensor, pooled: _Windows) -> tuple[Tensor, Tensor]:
+def _maximum(input: Tensor, mask: Tensor, rank: int, windows: _Windows) -> tuple[Tensor, Tensor]:
     """The largest of the valid cells of each window, and which windows have any."""
-    largest, valid = pooled("max", torch.where(mask, input, -torch.inf)), pooled("max", mask)
+    valid = windows.pooled("max", mask)
+    if pieces.is_large(input):
+        return _of_pieces(_Largest, rank, windows, input, mask, valid), valid
+    largest = windows.pooled("max", torch.where(mask, input, -torch.inf))
     # Minus infinity may stand for cells that do not count: no gradient goes there.
     return torch.where(valid & (largest != -torch.inf), largest, torch.where(valid, largest.detach(), 0)), valid
 
@@ -74,12 +176,23 @@ def _maximum(input: Tensor, mask: Tensor, pooled: _Windows) -> tuple[Tensor, Ten
 _KINDS = {"avg": _average, "max": _maximum}
 
 
-def _pool(kind: str, form: str, rank: int, input: Tensor, mask: Tensor, pooled: _Windows, return_mask: bool) -> Result:
+def _pool(
+    kind: str,
+    form: str,
+    rank: int,
+    input: Tensor,
+    mask: Tensor,
+    windows: _Windows,
+    return_mask: bool,
+    keepdim: bool = True,
+) -> Result:
     name = f"{form}masked_{kind}_pool{rank}d"
     check_map(name, input, rank)
     _check_mask(name, mask, input, rank)
     check_flag("return_mask", return_mask)
-    result, valid = _KINDS[kind](input, mask, pooled)
+    result, valid = _KINDS[kind](input, mask, rank, windows)
+    if not keepdim:
+        result, valid = result.flatten(-rank - 1), valid.flatten(-rank - 1)
     return (result, valid) if return_mask else result
 
 
@@ -250,27 +363,27 @@ def adaptive_masked_max_pool3d(
 
 
 def global_masked_avg_pool1d(input: Tensor, mask: Tensor, keepdim: bool = True, return_mask: bool = False) -> Result:
-    return _pool("avg", "global_", 1, input, mask, _whole(1, keepdim), return_mask)
+    return _pool("avg", "global_", 1, input, mask, _adapted(1, 1), return_mask, keepdim)
 
 
 def global_masked_avg_pool2d(input: Tensor, mask: Tensor, keepdim: bool = True, return_mask: bool = False) -> Result:
-    return _pool("avg", "global_", 2, input, mask, _whole(2, keepdim), return_mask)
+    return _pool("avg", "global_", 2, input, mask, _adapted(2, 1), return_mask, keepdim)
 
 
 def global_masked_avg_pool3d(input: Tensor, mask: Tensor, keepdim: bool = True, return_mask: bool = False) -> Result:
-    return _pool("avg", "global_", 3, input, mask, _whole(3, keepdim), return_mask)
+    return _pool("avg", "global_", 3, input, mask, _adapted(3, 1), return_mask, keepdim)
 
 
 def global_masked_max_pool1d(input: Tensor, mask: Tensor, keepdim: bool = True, return_mask: bool = False) -> Result:
-    return _pool("max", "global_", 1, input, mask, _whole(1, keepdim), return_mask)
+    return _pool("max", "global_", 1, input, mask, _adapted(1, 1), return_mask, keepdim)
 
 
 def global_masked_max_pool2d(input: Tensor, mask: Tensor, keepdim: bool = True, return_mask: bool = False) -> Result:
-    return _pool("max", "global_", 2, input, mask, _whole(2, keepdim), return_mask)
+    return _pool("max", "global_", 2, input, mask, _adapted(2, 1), return_mask, keepdim)
 
 
 def global_masked_max_pool3d(input: Tensor, mask: Tensor, keepdim: bool = True, return_mask: bool = False) -> Result:
-    return _pool("max", "global_", 3, input, mask, _whole(3, keepdim), return_mask)
+    return _pool("max", "global_", 3, input, mask, _adapted(3, 1), return_mask, keepdim)
 
 
 for _kind in _KINDS:
@@ -365,8 +478,9 @@ class _GlobalMaskedPool(_Masked):
         self.keepdim = keepdim
 
     def forward(self, input: Tensor, mask: Tensor) -> Result:
-        windows = _whole(self._rank, self.keepdim)
-        return _pool(self._kind, "global_", self._rank, input, mask, windows, self.return_mask)
+        return _pool(
+            self._kind, "global_", self._rank, input, mask, _adapted(self._rank, 1), self.return_mask, self.keepdim
+        )
 
 
 class MaskedAvgPool1d(_MaskedPool):

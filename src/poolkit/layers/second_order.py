@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from poolkit import functional, geometry
 from poolkit.errors import ArgumentError
+from poolkit.layers import pieces
 from poolkit.layers.base import Layer, check_eps, check_flag, check_map, unit, unrounded, wide
 
 FORMS = ("upper", "isometric", "matrix")
@@ -27,15 +30,62 @@ def _check_covariance(unbiased: bool, form: str) -> None:
 
 
 def _cells(x: Tensor, rank: int) -> Tensor:
-    """A map as (N, C, cells), in the type to compute in."""
-    return wide(x if x.dim() == rank + 2 else x[None]).flatten(2)
+    """A map as (N, C, cells)."""
+    return (x if x.dim() == rank + 2 else x[None]).flatten(2)
+
+
+#: Channels whose products are found at once: few, for most pairs to be multiplied once, and many for matrix products.
+_ROWS = 128
+
+
+def _own_products(x: Tensor) -> Tensor:
+    """The products of (N, C, cells) with themselves, a block of rows from its diagonal on, and that block mirrored."""
+    channels = x.shape[1]
+    if channels <= _ROWS:
+        return torch.matmul(x, x.mT)
+    y = x.new_empty(x.shape[0], channels, channels)
+    for first in range(0, channels, _ROWS):
+        rows, behind = slice(first, first + _ROWS), slice(first + _ROWS, None)
+        products = torch.matmul(x[:, rows], x[:, first:].mT)
+        y[:, rows, first:] = products
+        y[:, behind, rows] = products[:, :, _ROWS:].mT
+    return y
+
+
+class _OwnProducts(torch.autograd.Function):
+    """Products of (N, C, cells) with themselves; both factors' gradient is one product of matrices."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return _own_products(x)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        [x], [grad] = ctx.saved_tensors, grads
+        with unrounded(x):
+            return torch.matmul(grad + grad.mT, x)
+
+
+def _products(x: Tensor, y: Tensor) -> Tensor:
+    """Of (N, C, cells) and (N, D, cells) the products of channels, summed over the cells: (N, C, D)."""
+    with unrounded(x):
+        wanted = x.requires_grad and torch.is_grad_enabled()
+        if x is y and (wanted or x.shape[1] > _ROWS) and pieces.is_plain(x):
+            return cast(Tensor, _OwnProducts.apply(x)) if wanted else _own_products(x)
+        return torch.matmul(x, y.mT)
+
+
+def _weight(products: int, x: Tensor) -> int:
+    """How many numbers are made of a cell of (N, C, cells) by so many matrices of products of channels."""
+    return 1 + products * x.shape[1] // x.shape[2]
 
 
 def _bilinear(rank: int, input: Tensor, other: Tensor | None, signed_sqrt: bool, normalize: bool, eps: float) -> Tensor:
     name = f"bilinear_pool{rank}d"
     _check_bilinear(signed_sqrt, normalize, eps)
     check_map(name, input, rank)
-    x = y = _cells(input, rank)
+    maps = [_cells(input, rank)]
     if other is not None:
         check_map(name, other, rank)
         channels = input.dim() - rank - 1
@@ -45,42 +95,58 @@ def _bilinear(rank: int, input: Tensor, other: Tensor | None, signed_sqrt: bool,
                 f"{name}(): other must have the dtype and shape of input but for the channels, "
                 f"{input.dtype} {list(input.shape)}, but got {other.dtype} {list(other.shape)}"
             )
-        y = _cells(other, rank)
-    with unrounded(x):
-        products = (torch.matmul(x, y.transpose(1, 2)) / x.shape[2]).flatten(1)
-    if signed_sqrt:
-        products = products / (products.abs() + eps).sqrt()
-    if normalize:
-        products = unit(products, 1)
-    products = products.to(input.dtype)
+        maps.append(_cells(other, rank))
+
+    def formula(*maps: Tensor) -> Tensor:
+        factors = [wide(map) for map in maps]
+        products = (_products(factors[0], factors[-1]) / factors[0].shape[2]).flatten(1)
+        if signed_sqrt:
+            products = products / (products.abs() + eps).sqrt()
+        if normalize:
+            products = unit(products, 1)
+        return products.to(input.dtype)
+
+    products = pieces.run(formula, 1, maps, channels=False, weight=_weight(2, maps[-1]))
     return products if input.dim() == rank + 2 else products[0]
 
 
-def _covariance(rank: int, input: Tensor, unbiased: bool) -> Tensor:
-    """The covariances of the channels, (N, C, C), in the type to compute in."""
-    x = _cells(input, rank)
+def _covariance(x: Tensor, unbiased: bool) -> Tensor:
+    """The covariances of the channels of (N, C, cells), as (N, C, C), in the type to compute in."""
+    x = wide(x)
     centred = x - functional.global_avg_pool1d(x)
     divisor = max(x.shape[2] - int(unbiased), 1)
-    with unrounded(x):
-        return torch.matmul(centred, centred.transpose(1, 2)) / divisor
+    return _products(centred, centred) / divisor
 
 
-def _formed(matrix: Tensor, form: str, like: Tensor, rank: int) -> Tensor:
-    """What is given of symmetric matrices (N, C, C), in the type and with the batch of the input."""
+def _formed(matrix: Tensor, form: str) -> Tensor:
+    """What is given of symmetric matrices (N, C, C)."""
     if form != "matrix":
         channels = matrix.shape[1]
         row, column = torch.triu_indices(channels, channels, device=matrix.device)
         matrix = matrix.flatten(1).index_select(1, row * channels + column)
         if form == "isometric":
             matrix = torch.where(row == column, matrix, math.sqrt(2) * matrix)
-    matrix = matrix.to(like.dtype)
-    return matrix if like.dim() == rank + 2 else matrix[0]
+    return matrix
+
+
+def _of_covariances(
+    rank: int, input: Tensor, unbiased: bool, form: str, function: Callable[[Tensor], Tensor] | None = None
+) -> Tensor:
+    """The covariances of a map, or a function of them, in the type and with the batch of the input."""
+
+    def formula(x: Tensor) -> Tensor:
+        matrix = _covariance(x, unbiased)
+        return _formed(matrix if function is None else function(matrix), form).to(x.dtype)
+
+    cells = _cells(input, rank)
+    result = pieces.run(formula, 1, [cells], channels=False, weight=_weight(4, cells))
+    return result if input.dim() == rank + 2 else result[0]
 
 
 def _covariance_pool(rank: int, input: Tensor, unbiased: bool, form: str) -> Tensor:
     _check_covariance(unbiased, form)
     check_map(f"covariance_pool{rank}d", input, rank)
-    return _formed(_covariance(rank, input, unbiased), form, input, rank)
+    return _of_covariances(rank, input, unbiased, form)
 
 
 def _square_root(matrix: Tensor, iterations: int) -> Tensor:
@@ -105,7 +171,7 @@ def _isqrt_covariance(rank: int, input: Tensor, iterations: int, unbiased: bool,
     geometry.integer("iterations", iterations, positive=True)
     _check_covariance(unbiased, form)
     check_map(f"isqrt_covariance_pool{rank}d", input, rank)
-    return _formed(_square_root(_covariance(rank, input, unbiased), iterations), form, input, rank)
+    return _of_covariances(rank, input, unbiased, form, lambda matrix: _square_root(matrix, iterations))
 
 
 _BILINEAR_DOC = """The products of any two channels, averaged over all cells.

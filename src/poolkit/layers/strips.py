@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -10,7 +11,8 @@ from torch.nn import functional as F
 
 from poolkit import functional, geometry
 from poolkit.errors import ArgumentError
-from poolkit.layers.base import Layer, check_map
+from poolkit.layers import pieces
+from poolkit.layers.base import Layer, check_map, memory_format
 from poolkit.layers.convolution import BATCH_NORMS, CONVOLUTIONS, odd_sizes
 
 _METHODS = {"mean": "avg", "max": "max", "min": "min"}
@@ -30,7 +32,37 @@ def strips(rank: int, input: Tensor, kind: str) -> list[Tensor]:
 def _strip_pool(rank: int, input: Tensor, kind: str) -> Tensor:
     _check_kind(kind)
     check_map(f"strip_pool{rank}d", input, rank)
+    if kind == "mean" and input.requires_grad and torch.is_grad_enabled() and pieces.is_plain(input):
+        return cast(Tensor, _Means.apply(input, rank))
+    return _strips(rank, input, kind)
+
+
+def _strips(rank: int, input: Tensor, kind: str) -> Tensor:
     return torch.cat([strip.flatten(-rank) for strip in strips(rank, input, kind)], -1)
+
+
+class _Means(torch.autograd.Function):
+    """Keeps nothing, and writes the gradient once for all axes."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, rank: int) -> Tensor:
+        ctx.size, ctx.format = x.shape[-rank:], memory_format(x, rank)
+        return _strips(rank, x, "mean")
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        size, cells = ctx.size, math.prod(ctx.size)
+        shares = []
+        for axis, grad in enumerate(grads[0].split(size, -1)):
+            share = grad / (cells // size[axis])
+            places = [1] * len(size)
+            places[axis] = size[axis]
+            share = share.unflatten(-1, places)
+            shares.append(
+                share if ctx.format is torch.contiguous_format else share.contiguous(memory_format=ctx.format)
+            )
+        *others, last = shares
+        return sum(others[1:], others[0]) + last, None
 
 
 _DOC = """The mean, maximum or minimum of every slice across each axis: of a plane its rows, then its columns.

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from poolkit import geometry
 from poolkit.errors import ArgumentError
+from poolkit.layers import pieces
 from poolkit.layers.base import Layer, check_flag, check_floating, check_map, unit, unrounded, wide, wide_dtype
 from poolkit.layers.steps import read_valid
 from poolkit.methods.method import is_finite
@@ -30,6 +31,24 @@ def _inverse_lengths(x: Tensor) -> Tensor:
     squares = x.square().sum(2, keepdim=True)
     nothing = squares == 0
     return torch.where(nothing, 0, torch.where(nothing, 1, squares).rsqrt())
+
+
+def _differences(
+    x: Tensor, valid: Tensor | None, weight: Tensor, bias: Tensor, centers: Tensor, normalize_input: bool
+) -> Tensor:
+    """The sums of the shared differences of descriptors (N, L, C) to the centres, (N, K, C)."""
+    if valid is not None:
+        x = x.masked_fill(~valid[..., None], 0)
+    with unrounded(x):
+        # Lengths multiply what is made of the descriptors instead of making other descriptors.
+        scale = _inverse_lengths(x) if normalize_input else None
+        scores = torch.matmul(x, weight.T)
+        shares = ((scores if scale is None else scores * scale) + bias).softmax(2)[..., : centers.shape[0]]
+        if valid is not None:
+            shares = shares.masked_fill(~valid[..., None], 0)
+        sums = torch.matmul((shares if scale is None else shares * scale).transpose(1, 2), x)
+        # The centres are subtracted from the sums: differences of all descriptors to all centres are never made.
+        return sums - shares.sum(1)[..., None] * centers
 
 
 def netvlad_pool(
@@ -75,19 +94,15 @@ def netvlad_pool(
     x = wide(input if batched else input[None])
     mask = mask[None] if isinstance(mask, Tensor) and not batched else mask
     valid = read_valid(name, None, mask, x.shape[0], x.shape[1], x.device)
-    if valid is not None:
-        x = x.masked_fill(~valid[..., None], 0)
-    weight, bias, centers = (tensor.to(x.dtype) for tensor in (weight, bias, centers))
-    with unrounded(x):
-        # Lengths multiply what is made of the descriptors instead of making other descriptors.
-        scale = _inverse_lengths(x) if normalize_input else None
-        scores = torch.matmul(x, weight.T)
-        shares = ((scores if scale is None else scores * scale) + bias).softmax(2)[..., : centers.shape[0]]
-        if valid is not None:
-            shares = shares.masked_fill(~valid[..., None], 0)
-        sums = torch.matmul((shares if scale is None else shares * scale).transpose(1, 2), x)
-        # The centres are subtracted from the sums: differences of all descriptors to all centres are never made.
-        differences = sums - shares.sum(1)[..., None] * centers
+
+    def formula(x: Tensor, *others: Tensor) -> Tensor:
+        *masks, weight, bias, centers = others
+        return _differences(x, masks[0] if masks else None, weight, bias, centers, normalize_input)
+
+    clusters = [tensor.to(x.dtype) for tensor in (weight, bias, centers)]
+    maps = [x] if valid is None else [x, valid]
+    scores = 1 + 2 * len(weight) // x.shape[2]  # and shares, for each number of a descriptor
+    differences = pieces.run(formula, 1, maps, clusters, channels=False, weight=scores)
     result = unit(unit(differences, 2).flatten(1), 1).to(input.dtype)
     return result if batched else result[0]
 
