@@ -17,10 +17,13 @@ using A = Storage<T>::Accumulator;
 
 void filter(const FilterCall& call, int64_t begin, int64_t end, void* scratch) {
   FilterRow<T, T, A> results(call, static_cast<A*>(scratch));
+  // Short rows end before the processor has seen where they lead: to those of the row of results after the next.
+  const int64_t length = call.axis[2]->in * call.inner, ahead = call.axis[1]->step * length;
   for_results(call, begin, end, [&](int64_t outer, int64_t d, int64_t h, int64_t at) POOLKIT_INLINED {
     for_sources<A>(call, d, h, [&](int64_t z, int64_t y, A weight) POOLKIT_INLINED {
       results.add(row_of<T>(call, outer, z, y), weight);
     });
+    if (ahead <= kFetchedCells) fetch_lines<false>(results.last_row() + length + ahead, ahead);
     results.write(static_cast<T*>(call.y) + at);
   });
 }

@@ -78,6 +78,9 @@ class FilterRow {
     rows_.add(row, weight);
   }
 
+  // The row of sources that was added last.
+  const S* last_row() const { return rows_.from[rows_.count > 0 ? rows_.count - 1 : 0]; }
+
   // Writes the row of results.
   void write(Y* y) {
     if (splits_ && !begun_ && rows_.count > 0) {

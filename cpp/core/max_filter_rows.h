@@ -71,6 +71,9 @@ class RowOfWindows {
   void reduce(int64_t outer, int64_t z, int64_t y, const R& reducer, const Store& store) {
     find_rows(outer, z, y);
     const MaxAxis& width = call_.window[2];
+    // Short rows end before the processor has seen where they lead: to the row that windows three further on meet.
+    const int64_t row = width.in * inner_;
+    if (row <= kFetchedCells) fetch_lines<false>(x_[count_ - 1] + 3 * row, row);
     const int64_t begin = width.low < width.windows ? width.low : width.windows;
     const int64_t whole = width.in - width.kernel + width.low + 1, end = whole < begin ? begin : whole;
     for (int64_t w = 0; w < begin; ++w) alike({w, w + 1}, reducer, store);
