@@ -207,36 +207,44 @@ void scatter(const SequenceCall& call, const void* grad_y, const int64_t* winner
   }
 }
 
-// grad_x = base + slope * (x - mean)
-void statistics_backward(const SequenceCall& call, int64_t grad_pitch, const Statistics& from, const void* x,
-                         void* grad_x) {
-  const OfChannels means(from.means, call.channels);
-  OfChannels bases, slopes;
-  const A* const mean = means.number;
-  A *const base = bases.number, *const slope = slopes.number;
-  for (int64_t channel = 0; channel < call.channels; ++channel) {
-    base[channel] = static_cast<const A*>(from.grad_means)[channel] / A(from.count);
-    slope[channel] = static_cast<const A*>(from.grad_deviations)[channel] /
-                     (A(from.divisor) * static_cast<const A*>(from.deviations)[channel]);
-  }
+// Each valid step becomes f(step, a, b, c), of three numbers of its channel.
+template <class F>
+void write_of_channels(const SequenceCall& call, int64_t grad_pitch, const void* x, void* grad_x, const A* a,
+                       const A* b, const A* c, const F& f) {
+  const T* const from = static_cast<const T*>(x);
   T* const to = static_cast<T*>(grad_x);
   if (call.side_by_side) {
     return write_across(
         call, grad_pitch, to,
         [&](auto family, int64_t t, int64_t channel) {
           using L = decltype(family);
-          const auto value = load<L>(static_cast<const T*>(x) + t * call.pitch + channel);
-          return load<L>(base + channel) + load<L>(slope + channel) * (value - load<L>(mean + channel));
+          return f(load<L>(from + t * call.pitch + channel), load<L>(a + channel), load<L>(b + channel),
+                   load<L>(c + channel));
         },
         call.pitch);
   }
   for (int64_t channel = 0; channel < call.channels; ++channel) {
-    const T* const row = static_cast<const T*>(x) + channel * call.pitch;
     write_along(call, to + channel * grad_pitch, [&](auto family, int64_t t) {
       using L = decltype(family);
-      return L::splat(base[channel]) + L::splat(slope[channel]) * (load<L>(row + t) - L::splat(mean[channel]));
+      return f(load<L>(from + channel * call.pitch + t), L::splat(a[channel]), L::splat(b[channel]),
+               L::splat(c[channel]));
     });
   }
+}
+
+// grad_x = base + slope * (x - mean)
+void statistics_backward(const SequenceCall& call, int64_t grad_pitch, const Statistics& from, const void* x,
+                         void* grad_x) {
+  const OfChannels means(from.means, call.channels);
+  OfChannels bases, slopes;
+  A *const base = bases.number, *const slope = slopes.number;
+  for (int64_t channel = 0; channel < call.channels; ++channel) {
+    base[channel] = static_cast<const A*>(from.grad_means)[channel] / A(from.count);
+    slope[channel] = static_cast<const A*>(from.grad_deviations)[channel] /
+                     (A(from.divisor) * static_cast<const A*>(from.deviations)[channel]);
+  }
+  write_of_channels(call, grad_pitch, x, grad_x, base, slope, means.number,
+                    [](auto value, auto base, auto slope, auto mean) { return base + slope * (value - mean); });
 }
 
 // grad_x = (x + (x - y)) / total, by the gradient of y
@@ -244,32 +252,15 @@ void linear_softmax_backward(const SequenceCall& call, int64_t grad_pitch, const
                              const void* totals, const void* y, void* grad_x) {
   const OfChannels means(y, call.channels);
   OfChannels gradients, divisors;
-  const A *const mean = means.number, *const gradient = gradients.number, *const divisor = divisors.number;
   for (int64_t channel = 0; channel < call.channels; ++channel) {
     const A total = static_cast<const A*>(totals)[channel];
     gradients.number[channel] = total == 0 ? 0 : static_cast<const A*>(grad_y)[channel];
     divisors.number[channel] = total == 0 ? 1 : total;
   }
-  T* const to = static_cast<T*>(grad_x);
-  if (call.side_by_side) {
-    return write_across(
-        call, grad_pitch, to,
-        [&](auto family, int64_t t, int64_t channel) {
-          using L = decltype(family);
-          const auto value = load<L>(static_cast<const T*>(x) + t * call.pitch + channel);
-          return load<L>(gradient + channel) *
-                 ((value + (value - load<L>(mean + channel))) / load<L>(divisor + channel));
-        },
-        call.pitch);
-  }
-  for (int64_t channel = 0; channel < call.channels; ++channel) {
-    const T* const row = static_cast<const T*>(x) + channel * call.pitch;
-    write_along(call, to + channel * grad_pitch, [&](auto family, int64_t t) {
-      using L = decltype(family);
-      const auto value = load<L>(row + t);
-      return L::splat(gradient[channel]) * ((value + (value - L::splat(mean[channel]))) / L::splat(divisor[channel]));
-    });
-  }
+  write_of_channels(call, grad_pitch, x, grad_x, gradients.number, divisors.number, means.number,
+                    [](auto value, auto gradient, auto divisor, auto mean) {
+                      return gradient * ((value + (value - mean)) / divisor);
+                    });
 }
 
 // --- The largest steps.
