@@ -65,8 +65,9 @@ class FilterRow {
         last_(width_.first < width_.last ? width_.last * width_.each : first_) {
     if (first_ == last_) return;
     const int64_t before = width_.first, behind = width_.out / width_.each - width_.last;
-    // Whole rows keep vectors aligned.
-    const bool whole = before < kRowMargin / 2 && behind < kRowMargin / 2;
+    // Whole rows keep vectors aligned; what is read beyond the sources is in the margins.
+    const int64_t step = splits_ ? 1 : width_.step;
+    const bool whole = before * step < kRowMargin / 2 && behind * step < kRowMargin / 2;
     begin_ = whole ? -before : 0;
     end_ = width_.last - before + (whole ? behind : 0);
     for (int64_t r = 0; r < width_.each && r < 2; ++r) alike_[r] = terms_of(first_ + r);
