@@ -23,7 +23,9 @@ void filter(const FilterCall& call, int64_t begin, int64_t end, void* scratch) {
     for_sources<A>(call, d, h, [&](int64_t z, int64_t y, A weight) POOLKIT_INLINED {
       results.add(row_of<T>(call, outer, z, y), weight);
     });
-    if (ahead <= kFetchedCells) fetch_lines<false>(results.last_row() + length + ahead, ahead);
+    if (ahead <= kFetchedCells && results.last_row() != nullptr) {
+      fetch_lines<false>(results.last_row() + length + ahead, ahead);
+    }
     results.write(static_cast<T*>(call.y) + at);
   });
 }

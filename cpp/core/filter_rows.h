@@ -79,8 +79,8 @@ class FilterRow {
     rows_.add(row, weight);
   }
 
-  // The row of sources that was added last.
-  const S* last_row() const { return rows_.from[rows_.count > 0 ? rows_.count - 1 : 0]; }
+  // The row of sources that was added last; null if none waits.
+  const S* last_row() const { return rows_.count > 0 ? rows_.from[rows_.count - 1] : nullptr; }
 
   // Writes the row of results.
   void write(Y* y) {
