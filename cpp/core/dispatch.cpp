@@ -207,20 +207,28 @@ void run(const Job<Call>& job, const Tiling& tiling, Parallel parallel) {
       &job);
 }
 
+// In longer rows than this, asking all outputs that cover a cell who won costs less than adding to winners.
+constexpr int64_t kAskedOutputs = 48;
+
 BackwardWalker backward_walker(const Problem& p, Problem* adjoint) {
   static const int sum = find_method("sum");
   if (methods[p.method].shares) return BackwardWalker::shares;
   const Plan& plan = plan_for(p);
   const Adjoint found = methods[p.method].linear ? find_adjoint(plan, p, sum, adjoint) : Adjoint::none;
   if (found == Adjoint::sum) return BackwardWalker::sum;
-  // Where windows overlap, adding to winners costs less than asking every output that covers a cell.
+  // Where windows overlap, adding to winners costs less than asking every output that covers a cell, in small maps.
   const bool abreast = plan.back_abreast && (plan.apart || !methods[p.method].scatters);
   if (abreast && kernels_for(p.dtype).backward(p.method, BackwardWalker::abreast) != nullptr) {
     return BackwardWalker::abreast;
   }
   if (found == Adjoint::sum_of_quotients) return BackwardWalker::spread;
-  if (plan.apart) return BackwardWalker::expand;
   const bool scatters = methods[p.method].scatters && !plan.gathers;
+  const bool asks = plan.apart || !scatters || plan.width.out >= kAskedOutputs;
+  if (asks && has_neighbours_back(plan) &&
+      kernels_for(p.dtype).backward(p.method, BackwardWalker::neighbours) != nullptr) {
+    return BackwardWalker::neighbours;
+  }
+  if (plan.apart) return BackwardWalker::expand;
   return scatters ? BackwardWalker::scatter : BackwardWalker::gather;
 }
 
@@ -232,6 +240,7 @@ const char* walker_name(BackwardWalker walker) {
     case BackwardWalker::weighted_shares: return "whole windows";
     case BackwardWalker::expand: return "expand";
     case BackwardWalker::abreast: return "maps abreast";
+    case BackwardWalker::neighbours: return "neighbouring lanes";
     case BackwardWalker::scatter: return "scatter";
     default: return "gather";
   }
@@ -362,22 +371,23 @@ void explain(const Problem& p, bool with_winners, char* text, size_t size) {
   const Plan& plan = plan_for(p);
   const AxisPlan& w = plan.width;
   const bool selects = methods[p.method].selects;
-  const bool abreast = plan.maps_abreast && kernels_for(p.dtype).goes_abreast(p.method, with_winners);
+  const ShortRows short_rows = kernels_for(p.dtype).short_rows(plan, with_winners);
   const bool planes = selects && plan.abreast;
   const char* vertical = selects ? "whole windows" : plan.runs ? "none" : plan.slides ? "shared rows" : "rows";
   const bool exponentials = methods[p.method].sums_exponentials;
-  const char* horizontal = exponentials             ? "exponentials, or whole windows"
-                           : planes                 ? "whole planes abreast"
-                           : selects                ? "whole windows"
-                           : abreast                ? "maps abreast"
-                           : plan.runs              ? "whole planes"
-                           : w.trivial              ? "none"
-                           : plan.doubles           ? "shared taps"
-                           : plan.problem.inner > 1 ? "taps across channels"
-                           : plan.single            ? "taps along the input's rows"
-                           : w.regular              ? "taps along width"
-                           : plan.picks != nullptr  ? "picked taps"
-                                                    : "runs along width";
+  const char* horizontal = exponentials                          ? "exponentials, or whole windows"
+                           : planes                              ? "whole planes abreast"
+                           : selects                             ? "whole windows"
+                           : plan.runs                           ? "whole planes"
+                           : w.trivial                           ? "none"
+                           : short_rows == ShortRows::abreast    ? "maps abreast"
+                           : short_rows == ShortRows::neighbours ? "neighbouring lanes"
+                           : plan.doubles                        ? "shared taps"
+                           : plan.problem.inner > 1              ? "taps across channels"
+                           : plan.single                         ? "taps along the input's rows"
+                           : w.regular                           ? "taps along width"
+                           : plan.picks != nullptr               ? "picked taps"
+                                                                 : "runs along width";
   Problem adjoint;
   const char* backward = has_gradient(p.method) ? walker_name(backward_walker(p, &adjoint)) : "not here";
   const Plan& found = plan_for(p);

@@ -10,6 +10,7 @@
 #include "walkers/expand.h"
 #include "walkers/exponentials.h"
 #include "walkers/forward.h"
+#include "walkers/neighbours_backward.h"
 #include "walkers/scatter.h"
 #include "walkers/shares.h"
 #include "walkers/spread.h"
@@ -42,10 +43,10 @@ ForwardKernel forward_of() {
 }
 
 template <class Method, bool with_winners>
-bool goes_abreast_of() {
+ShortRows short_rows_of(const Plan& plan) {
   using R = typename Method::template Reducer<T, with_winners>;
-  if constexpr (R::kSupported && !kSelects<R>) return kGoesAbreast<R>;
-  return false;
+  if constexpr (R::kSupported && !kSelects<R>) return short_rows<T, R>(plan);
+  return ShortRows::no;
 }
 
 template <class R, int needs>
@@ -79,6 +80,10 @@ BackwardKernel backward_of(BackwardWalker walker) {
     if (walker == BackwardWalker::gather) return run_backward<T, R>;
     if (walker == BackwardWalker::abreast) {
       if constexpr (kGoesBackAbreast<R>) return run_abreast_backward<T, R>;
+      return nullptr;
+    }
+    if (walker == BackwardWalker::neighbours) {
+      if constexpr (kTakesNeighboursBack<T, R>) return run_neighbours_backward<T, R>;
       return nullptr;
     }
     if (walker == BackwardWalker::spread) {
@@ -119,23 +124,23 @@ BackwardKernel backward(int method, BackwardWalker walker) {
   }
 }
 
-bool goes_abreast(int method, bool with_winners) {
-  switch (method) {
-#define POOLKIT_ABREAST(name, Method)                           \
-  case k_##name:                                                \
-    if constexpr (kHasWinners<Method>) {                        \
-      if (with_winners) return goes_abreast_of<Method, true>(); \
-    }                                                           \
-    return goes_abreast_of<Method, false>();
-    POOLKIT_REDUCERS(POOLKIT_ABREAST)
-#undef POOLKIT_ABREAST
-    default: return false;
+ShortRows ways_of_short_rows(const Plan& plan, bool with_winners) {
+  switch (plan.problem.method) {
+#define POOLKIT_SHORT_ROWS(name, Method)                          \
+  case k_##name:                                                  \
+    if constexpr (kHasWinners<Method>) {                          \
+      if (with_winners) return short_rows_of<Method, true>(plan); \
+    }                                                             \
+    return short_rows_of<Method, false>(plan);
+    POOLKIT_REDUCERS(POOLKIT_SHORT_ROWS)
+#undef POOLKIT_SHORT_ROWS
+    default: return ShortRows::no;
   }
 }
 
 }  // namespace
 
 extern const Kernels POOLKIT_KERNELS(POOLKIT_DTYPE);
-const Kernels POOLKIT_KERNELS(POOLKIT_DTYPE) = {forward, backward, goes_abreast};
+const Kernels POOLKIT_KERNELS(POOLKIT_DTYPE) = {forward, backward, ways_of_short_rows};
 
 }  // namespace poolkit::POOLKIT_ISA_NAMESPACE

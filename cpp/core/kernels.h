@@ -35,11 +35,14 @@ using BackwardKernel = void (*)(const BackwardCall& call, int64_t begin, int64_t
 // What a forward kernel does beside its results: it keeps winners, or reads logits.
 enum class Extra : int { none, winners, logits };
 
+// Forward over rows of few cells: as any others, maps side by side, or in registers.
+enum class ShortRows : int { no, abreast, neighbours };
+
 // The kernels of one instruction set for one storage type; null where a method has none.
 struct Kernels {
   ForwardKernel (*forward)(int method, Extra extra);
   BackwardKernel (*backward)(int method, BackwardWalker walker);
-  bool (*goes_abreast)(int method, bool with_winners);  // forward, where the plan says so
+  ShortRows (*short_rows)(const Plan& plan, bool with_winners);
 };
 
 // The storage types. Each has an object of its own for each instruction set; bool is stored as u8.

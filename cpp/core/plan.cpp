@@ -307,13 +307,19 @@ void plan_scratch(Plan& plan) {
   const int64_t lines =
       2 * (plan.lines * plan.line + kSlack) + (plan.slides ? (h.kernel + 3) * (plan.line + kSlack) : 0);
   const int64_t forward = taps * 2 * kWord + (plan.count_lanes + kMaxFields * lines) * kWord;
-  const int64_t abreast_lanes = d.kernel * plan.abreast_cells + plan.abreast_rows * (kMaxFields * w.in + 2 * w.out);
+  constexpr int64_t kWinnersAhead = 64;  // that are read, not used, behind the last ones
+  const int64_t abreast_lanes = d.kernel * plan.abreast_cells +
+                                kMaxFields * (plan.maps_abreast ? abreast_states(plan) : 0) +
+                                plan.abreast_rows * 2 * w.out + kWinnersAhead;
   const int64_t abreast = plan.maps_abreast ? taps * 2 * kWord + 64 + 64 * abreast_lanes : 0;
   const int64_t back_cells = d.in * h.in * w.in + kMaxFields * d.out * h.out * w.out + w.out;
   const int64_t back_abreast =
       plan.back_abreast
           ? 64 * (back_cells + 1) + (2 * (covers + w.in * w.cover) + w.in + 1 + d.out * h.out * w.out) * kWord
           : 0;
+  constexpr int64_t kMostCovers = 3;
+  const int64_t neighbours =
+      has_neighbours_back(plan) ? (plan.count_lanes + kMostCovers * 2 * (w.out + kMostLanes)) * kWord : 0;
   const int64_t phases = w.regular ? w.stride : 1;
   const int64_t reach = w.regular ? (plan.backward.tile + (w.kernel - 1) * w.dilation) / w.stride + 2 : w.out + 1;
   const int64_t sums = plan.backward.tile + phases * (kSlack + 2);
@@ -333,8 +339,8 @@ void plan_scratch(Plan& plan) {
   if (planes > kAbreastMaps) planes -= planes % kAbreastMaps;
   plan.spread_lanes = rounded(whole ? planes * plane : rows_around * row);
   const int64_t spread = forward + (plan.spread_lanes + kSlack + plan.count_lanes) * kWord;
-  const int64_t most =
-      std::max({forward, abreast, back_abreast, d.trivial ? spread : 0, backward, scatter, plan.count_lanes * kWord});
+  const int64_t most = std::max({forward, abreast, back_abreast, neighbours, d.trivial ? spread : 0, backward, scatter,
+                                 plan.count_lanes * kWord});
   plan.scratch_bytes = (most + 127) / 64 * 64;
   const int64_t outputs = d.out * h.out * w.out * p.inner;
   const bool divides = !narrow && plan.scatter.tiles == 1 && outputs <= kMostQuotients;
@@ -384,6 +390,25 @@ Adjoint find_adjoint(const Plan& plan, const Problem& problem, int sum, Problem*
   const Plan& found = plan_for(*adjoint);
   if (found.depth.hollow || found.height.hollow || found.width.hollow) return Adjoint::none;
   return uniform ? Adjoint::sum : Adjoint::sum_of_quotients;
+}
+
+int64_t abreast_states(const Plan& plan) {
+  const AxisPlan& w = plan.width;
+  return std::max(plan.abreast_rows * w.in, plan.depth.kernel * plan.abreast_cells / w.in * w.out);
+}
+
+bool has_neighbours(const Plan& plan) {
+  const AxisPlan& w = plan.width;
+  return plan.problem.inner == 1 && w.regular && !w.trivial && w.dilation == 1 && w.kernel >= 2 && w.kernel <= 3 &&
+         w.stride <= 2 && w.pad_low <= w.kernel - 2 && plan.forward.tiles == 1 && !plan.slides && !plan.single;
+}
+
+bool has_neighbours_back(const Plan& plan) {
+  const AxisPlan &h = plan.height, &w = plan.width;
+  const bool pairs = w.kernel == 2 && w.stride == 2 && w.pad_low == 0;
+  const bool triples = w.kernel == 3 && (w.stride == 2 ? w.pad_low <= 1 : w.stride == 1 && w.pad_low == 1);
+  return plan.problem.inner == 1 && plan.depth.trivial && w.regular && !w.trivial && w.dilation == 1 &&
+         (pairs || triples) && h.cover <= 3 && plan.winner_bytes == 1 && plan.backward.tiles == 1;
 }
 
 int64_t window_scratch(const Plan& plan, bool logits) {

@@ -33,7 +33,7 @@ struct Tiling {
 // do not overlap, each output writes its own cells; or the gradients around each input are summed by the forward
 // walker, each divided by its window's divisor before where these differ; or small maps are taken side by side; or each
 // output shares its gradient by weights, its own or those that logits give.
-enum class BackwardWalker : int { gather, scatter, expand, sum, spread, abreast, shares, weighted_shares };
+enum class BackwardWalker : int { gather, scatter, expand, sum, spread, abreast, neighbours, shares, weighted_shares };
 
 struct Plan {
   Problem problem;
@@ -74,6 +74,14 @@ enum class Adjoint { none, sum, sum_of_quotients };
 
 // `sum` is the index of the method that does not divide.
 Adjoint find_adjoint(const Plan& plan, const Problem& problem, int sum, Problem* adjoint);
+
+// States that small maps side by side need at once: those of a band's columns, or of its windows' rows.
+int64_t abreast_states(const Plan& plan);
+
+// Whether windows are of two or three neighbouring columns, one or two apart (walkers/neighbours.h); backward, in a
+// plane.
+bool has_neighbours(const Plan& plan);
+bool has_neighbours_back(const Plan& plan);
 
 // Bytes of scratch of the walker that gathers whole windows (walkers/windows.h).
 int64_t window_scratch(const Plan& plan, bool logits);

@@ -348,6 +348,9 @@ POOLKIT_INLINE void store_index(void* p, int bytes, typename L::Index v) {
   }
 }
 
+// The first place from p on where a vector of any width may stand.
+inline void* whole_vectors(void* p) { return static_cast<char*>(p) + (64 - reinterpret_cast<uintptr_t>(p) % 64) % 64; }
+
 constexpr int64_t kFetchedCells = 512;
 
 // Brings n cells near that are soon read, or written, where these are too scattered for the processor to foresee.
@@ -355,6 +358,12 @@ template <bool writes, class T>
 POOLKIT_INLINE void fetch_lines(const T* p, int64_t n) {
   constexpr int64_t cells_of_line = 64 / sizeof(T);
   for (int64_t i = 0; i < n; i += cells_of_line) __builtin_prefetch(p + i, writes, 3);
+}
+
+// Brings near, but not nearest, what is used after all that the nearest cache holds now.
+template <class T>
+POOLKIT_INLINE void fetch_later(const T* p) {
+  __builtin_prefetch(p, 0, 2);
 }
 
 template <int... lane>
@@ -479,6 +488,17 @@ POOLKIT_INLINE typename L::Index load_picked(const typename L::Scalar* p, const 
   }
 }
 
+template <int by, class V, int... lane>
+POOLKIT_INLINE V lanes_from(V a, V b, LaneList<lane...>) {
+  return __builtin_shufflevector(a, b, (by + lane)...);
+}
+
+// As many lanes of a, then b, as fit, from the one numbered `by` on.
+template <class L, int by, class V>
+POOLKIT_INLINE V shifted(V a, V b) {
+  return lanes_from<by>(a, b, typename FirstLanes<L::lanes>::type{});
+}
+
 // The lanes of a and b in turn: a[0], b[0], a[1], ... ; the first and the second vector of them.
 template <int from, class V, int... lane>
 POOLKIT_INLINE V zipped(V a, V b, LaneList<lane...>) {
@@ -597,6 +617,26 @@ POOLKIT_INLINE bool any(const Mask<L>& mask) {
     return all != 0;
 #endif
   }
+}
+
+// Whether any lane of a or b is NaN.
+template <class L>
+POOLKIT_INLINE bool any_nan(typename L::Value a, typename L::Value b) {
+#if defined(__AVX512F__)
+  if constexpr (kSame<typename L::Scalar, float>) {
+    return _mm512_cmp_ps_mask(__m512(a), __m512(b), _CMP_UNORD_Q) != 0;
+  } else {
+    return _mm512_cmp_pd_mask(__m512d(a), __m512d(b), _CMP_UNORD_Q) != 0;
+  }
+#elif defined(__AVX__)
+  if constexpr (kSame<typename L::Scalar, float>) {
+    return _mm256_movemask_ps(_mm256_cmp_ps(__m256(a), __m256(b), _CMP_UNORD_Q)) != 0;
+  } else {
+    return _mm256_movemask_pd(_mm256_cmp_pd(__m256d(a), __m256d(b), _CMP_UNORD_Q)) != 0;
+  }
+#else
+  return any<L>((a != a) | (b != b));
+#endif
 }
 
 // b > a ? b : a and b < a ? b : a: single instructions, which GCC 12 does not find for itself.

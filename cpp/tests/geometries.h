@@ -111,6 +111,15 @@ inline std::vector<Geometry> picked() {
   plane(sliding(6, 1, 1), sliding(50, 5, 4));
   plane(sliding(50, 5, 4), sliding(6, 1, 1));
   plane(sliding(11, 3, 2, 2, 2, 1), sliding(23, 4, 3, 3, 5, 4));
+  // The same columns, in rows of one to four vectors and longer ones.
+  for (const int64_t width : {7, 16, 17, 33, 63, 100}) {
+    plane(sliding(4, 2, 2), sliding(width, 2, 2));
+    plane(sliding(5, 3, 2, 1, 1, 1), sliding(width, 3, 2, 1, 1, 1));
+    plane(sliding(6, 3, 2, 1, 0, 1, true), sliding(width, 3, 2, 1, 0, 1, true));
+    plane(sliding(4, 3, 1, 1, 1, 1), sliding(width, 3, 1, 1, 1, 1));
+    plane(sliding(4, 4, 2, 1, 1, 1), sliding(width, 3, 1));
+    plane(sliding(4, 3, 2, 2, 2, 2), sliding(width, 2, 1));
+  }
   solid(sliding(5, 2, 2), sliding(6, 2, 2), sliding(7, 2, 2));
   solid(sliding(4, 3, 1, 1, 1, 1), sliding(5, 3, 2, 1, 1, 1), sliding(9, 3, 1, 1, 1, 1));
   solid(sliding(7, 3, 3, 1, 0, 1, true), sliding(1, 1, 1), sliding(18, 4, 2, 2, 3, 3));

@@ -45,10 +45,11 @@ struct Less {
   static constexpr A worst = kHighest<A>;
 };
 
-// The value alone, computed in this type.
-template <class T, class Order, class A>
+// The value alone, computed in this type, among cells of which some may be NaN, or none is.
+template <class T, class Order, class A, bool nan = kIsFloat<A>>
 struct ExtremeIn {
   using Accumulator = A;
+  using OfNumbers = ExtremeIn<T, Order, A, false>;
   static constexpr bool kWinners = false, kLinear = false, kDivides = false, kIdempotent = true, kRepairs = false;
   static constexpr bool kSupported = true;
 
@@ -69,7 +70,7 @@ struct ExtremeIn {
   template <class L>
   POOLKIT_INLINE State<L> combine(State<L> a, State<L> b) const {
     const typename L::Value best = Order::template better<L>(b.value, a.value);
-    if constexpr (kIsFloat<Accumulator>) {
+    if constexpr (nan) {
       return {b.value != b.value ? b.value : best};
     } else {
       return {best};
@@ -147,13 +148,15 @@ struct WinnerStorage<int16_t> {
   using Accumulator = int32_t;
 };
 
-template <class T, class Order>
-struct Extreme<T, Order, true> {
+// The value, and where it stands in the window.
+template <class T, class Order, bool nan>
+struct Winner {
   using Accumulator = typename WinnerStorage<T>::Accumulator;
+  using OfNumbers = Winner<T, Order, false>;
   static constexpr bool kWinners = true, kLinear = false, kDivides = false, kIdempotent = true, kRepairs = false;
   static constexpr bool kSupported = true;
 
-  explicit Extreme(const Problem&) {}
+  explicit Winner(const Problem&) {}
 
   template <class L>
   struct State {
@@ -172,17 +175,19 @@ struct Extreme<T, Order, true> {
   template <class L>
   POOLKIT_INLINE State<L> combine(State<L> a, State<L> b) const {
     auto take = Order::beats(b.value, a.value) | ((b.value == a.value) & (b.offset < a.offset));
-    if constexpr (kIsFloat<Accumulator>) {
-      take = take | ((b.value != b.value) & ((a.value == a.value) | (b.offset > a.offset)));
-    }
+    if constexpr (nan) take = take | ((b.value != b.value) & ((a.value == a.value) | (b.offset > a.offset)));
     return {take ? b.value : a.value, take ? b.offset : a.offset};
   }
   // b's cells all come after a's.
   template <class L>
   POOLKIT_INLINE State<L> append(State<L> a, State<L> b) const {
     auto take = Order::beats(b.value, a.value);
-    if constexpr (kIsFloat<Accumulator>) take = take | (b.value != b.value);
-    return {take ? b.value : a.value, take ? b.offset : a.offset};
+    if constexpr (nan) {
+      take = take | (b.value != b.value);
+      return {take ? b.value : a.value, take ? b.offset : a.offset};
+    } else {
+      return {Order::template better<L>(b.value, a.value), take ? b.offset : a.offset};
+    }
   }
   template <class L>
   POOLKIT_INLINE State<L> moved(State<L> s, typename L::Index by) const {
@@ -211,6 +216,11 @@ struct Extreme<T, Order, true> {
   POOLKIT_INLINE typename L::Value pull(typename L::Value, Pull<L> p, typename L::Index offset) const {
     return p.winner == offset ? p.whole : typename L::Value{};
   }
+};
+
+template <class T, class Order>
+struct Extreme<T, Order, true> : Winner<T, Order, kIsFloat<typename WinnerStorage<T>::Accumulator>> {
+  using Winner<T, Order, kIsFloat<typename WinnerStorage<T>::Accumulator>>::Winner;
 };
 
 struct Max {

@@ -56,6 +56,7 @@ class AbreastBackward {
   // Units are maps, or volumes.
   void run(int64_t begin, int64_t end) {
     for (int64_t map = begin; map < end; map += kLanes) {
+      ahead_ = map + 2 * kLanes <= end ? kLanes : 0;
       map + kLanes <= end ? group(map, AllMaps<kLanes>{}) : group(map, SomeMaps{int(end - map)});
     }
   }
@@ -87,7 +88,6 @@ class AbreastBackward {
   template <class Maps>
   void group(int64_t map, const Maps& maps) {
     T* grad_x = static_cast<T*>(call_.grad_x) + map * volume_;
-    fetch_lines<true>(grad_x, maps.count() * volume_);
     read(map, maps);
     V* sums = reinterpret_cast<V*>(sums_);
     for (int64_t id = 0; id < depth_.in; ++id) {
@@ -103,7 +103,13 @@ class AbreastBackward {
     for_blocks<kLanes>(volume_, [=, this](int64_t cell) {
       V v[kLanes];
       load_transposed<L>(v, [=, this](int i) { return sums_ + (cell + i) * kLanes; });
-      maps.each([&](int i) { store<L>(grad_x + i * volume_ + cell, v[i]); });
+      // So many streams at once are more than the processor foresees: here the maps after these will be written.
+      T *to = grad_x + cell, *later = to + ahead_ * volume_;
+      maps.each([&](int i) {
+        store<L>(to, v[i]);
+        fetch_later(later);
+        to += volume_, later += volume_;
+      });
     });
   }
 
@@ -135,6 +141,11 @@ class AbreastBackward {
     for_blocks<kLanes>(outputs_, [=, this](int64_t cell) {
       V gradients[kLanes], offsets[kLanes] = {};
       load_transposed<L>(gradients, [=, this](int i) { return grad_y + maps[i] * outputs_ + cell; });
+      const T* later = grad_y + ahead_ * outputs_ + cell;
+      maps.each([&](int) {
+        fetch_later(later);
+        later += outputs_;
+      });
       if constexpr (kReadsWinners) {
 #pragma GCC unroll 16
         for (int i = 0; i < kLanes; ++i) {
@@ -218,6 +229,7 @@ class AbreastBackward {
   int64_t* column_ends_;
   A* counts_;
   int64_t n_rows_ = 0;
+  int64_t ahead_ = 0;  // maps from the current ones to those after them
 };
 
 template <class T, class R>

@@ -5,7 +5,8 @@
 //   channels first (inner == 1)   lanes run along the width, then over outputs
 //   channels last  (inner > 1)    lanes run along width and channels, then over channels
 //
-// Small maps of channels-first arrays are taken side by side instead (abreast.h).
+// Short rows of channels-first arrays stay in registers instead (neighbours.h), or their maps are taken side by side
+// (abreast.h).
 //
 // Large windows at stride 1 share their parts: vertically three combinations a row serve windows of any
 // height (van Herk, Gil and Werman), horizontally the number of combinations grows with log2 of the width.
@@ -14,6 +15,7 @@
 #include "../kernels.h"
 #include "abreast.h"
 #include "lanes.h"
+#include "neighbours.h"
 #include "runs.h"
 
 namespace poolkit::POOLKIT_ISA_NAMESPACE {
@@ -191,14 +193,7 @@ class Forward {
 
   // The input rows of an output row's windows, without the first lanes.
   void find_rows(int64_t outer, int64_t od, int64_t oh, int64_t skipped) {
-    k_ = 0;
-    for (int64_t td = depth_.first[od]; td < depth_.last[od]; ++td) {
-      const T* plane = input_row(outer, depth_.base[od] + td * depth_.dilation, 0) + skipped;
-      for (int64_t th = height_.first[oh]; th < height_.last[oh]; ++th) {
-        rows_[k_] = plane + (height_.base[oh] + th * height_.dilation) * width_.in * inner_;
-        offsets_[k_++] = (td * height_.kernel + th) * width_.kernel;
-      }
-    }
+    k_ = rows_of(plan_, x_ + skipped, outer, od, oh, rows_, offsets_);
   }
 
   Columns reached() const {
@@ -587,10 +582,25 @@ class Forward {
   int64_t out_ = 0;              // first result of the current rows
 };
 
+// How rows of a few vectors are taken.
+template <class T, class R>
+ShortRows short_rows(const Plan& plan) {
+  const bool abreast = kGoesAbreast<R> && plan.maps_abreast;
+  if constexpr (kTakesNeighbours<T, R>) {
+    using Rows = Neighbours<T, R>;
+    if (Rows::takes(plan) && (!abreast || Rows::fills_lanes(plan))) return ShortRows::neighbours;
+  }
+  return abreast ? ShortRows::abreast : ShortRows::no;
+}
+
 template <class T, class R>
 void run_forward(const ForwardCall& call, int64_t begin, int64_t end, void* scratch) {
+  const ShortRows way = short_rows<T, R>(*call.plan);
+  if constexpr (kTakesNeighbours<T, R>) {
+    if (way == ShortRows::neighbours) return Neighbours<T, R>(call, scratch).run(begin, end);
+  }
   if constexpr (kGoesAbreast<R>) {
-    if (call.plan->maps_abreast) return Abreast<T, typename AbreastOf<R>::type>(call, scratch).run(begin, end);
+    if (way == ShortRows::abreast) return Abreast<T, typename AbreastOf<R>::type>(call, scratch).run(begin, end);
   }
   Forward<T, R>(call, scratch).run(begin, end);
 }

@@ -82,6 +82,15 @@ struct Words {
   typename L::Index word[count];
 };
 
+// a in the lanes that the mask takes, b in the others.
+template <class L, class Taken, class State>
+POOLKIT_INLINE State chosen(const Taken& taken, const State& a, const State& b) {
+  auto words = bit_cast<Words<L, State>>(a);
+  const auto others = bit_cast<Words<L, State>>(b);
+  for (int f = 0; f < words.count; ++f) words.word[f] = taken ? words.word[f] : others.word[f];
+  return bit_cast<State>(words);
+}
+
 // States in scratch: field f of lane i stands at base[f * pitch + i].
 template <class A>
 struct ScratchRow {
@@ -126,6 +135,24 @@ struct ScratchRow {
     }
   }
 };
+
+// Finds the rows of an array that an output row's windows read, with the winner offset of each one's first tap. Returns
+// how many there are.
+template <class T>
+inline int64_t rows_of(const Plan& plan, const T* x, int64_t outer, int64_t od, int64_t oh, const T** rows,
+                       int64_t* offsets) {
+  const AxisPlan &depth = plan.depth, &height = plan.height;
+  const int64_t row = plan.width.in * plan.problem.inner;
+  int64_t k = 0;
+  for (int64_t td = depth.first[od]; td < depth.last[od]; ++td) {
+    const int64_t slice = outer * depth.in + depth.base[od] + td * depth.dilation;
+    for (int64_t th = height.first[oh]; th < height.last[oh]; ++th) {
+      rows[k] = x + (slice * height.in + height.base[oh] + th * height.dilation) * row;
+      offsets[k++] = (td * height.kernel + th) * plan.width.kernel;
+    }
+  }
+  return k;
+}
 
 // Rows of the input, each with the winner offset of its first tap.
 template <class T>

@@ -90,21 +90,13 @@ class Planes {
       for (int p = 0; p < kParts; ++p) {
         const State cells = lifted(tail + p * L::lanes, whole + p * L::lanes);
         const auto inside = count_up<L>(p * L::lanes) < L::splat_index(typename L::Int(rest));
-        part[p] = append(part[p], chosen(inside, cells, reducer_.template identity<L>()));
+        part[p] = append(part[p], chosen<L>(inside, cells, reducer_.template identity<L>()));
       }
     }
     for (int n = kParts / 2; n > 0; n /= 2) {
       for (int p = 0; p < n; ++p) part[p] = combine(part[p], part[p + n]);
     }
     return part[0];
-  }
-
-  template <class Mask>
-  static State chosen(const Mask& mask, const State& a, const State& b) {
-    auto words = bit_cast<Fields>(a);
-    const auto others = bit_cast<Fields>(b);
-    for (int f = 0; f < Fields::count; ++f) words.word[f] = mask ? words.word[f] : others.word[f];
-    return bit_cast<State>(words);
   }
 
   // From 2 * half vectors, each of lanes / (2 * half) planes with 2 * half partial results, down to one.

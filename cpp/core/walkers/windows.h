@@ -174,15 +174,7 @@ class WindowLoop {
 
   // The input rows of an output row's windows, with the offset of each one's first tap.
   void find_rows(int64_t outer, int64_t od, int64_t oh) {
-    k_ = 0;
-    for (int64_t td = depth_.first[od]; td < depth_.last[od]; ++td) {
-      const int64_t plane = outer * depth_.in + depth_.base[od] + td * depth_.dilation;
-      for (int64_t th = height_.first[oh]; th < height_.last[oh]; ++th) {
-        const int64_t row = plane * height_.in + height_.base[oh] + th * height_.dilation;
-        rows_[k_] = x_ + row * width_.in * inner_;
-        row_offsets_[k_++] = (td * height_.kernel + th) * width_.kernel;
-      }
-    }
+    k_ = rows_of(plan_, x_, outer, od, oh, rows_, row_offsets_);
     // Short rows end before the processor has seen where they lead: those of the output row after the next one.
     const int64_t row = width_.in * inner_, ahead = height_.stride * row;
     if (ahead <= kFetchedCells) fetch_lines<false>(rows_[k_ - 1] + row + ahead, ahead);
