@@ -207,7 +207,7 @@ void run(const Job<Call>& job, const Tiling& tiling, Parallel parallel) {
       &job);
 }
 
-// In longer rows than this, asking all outputs that cover a cell who won costs less than adding to winners.
+// In rows of so many outputs, asking all that cover a cell who won costs less than adding to winners.
 constexpr int64_t kAskedOutputs = 48;
 
 BackwardWalker backward_walker(const Problem& p, Problem* adjoint) {
