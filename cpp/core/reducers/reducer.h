@@ -19,6 +19,7 @@
 //   prepare<L>(g, y, winner, count) -> Pull<L>
 //   pull<L>(x, pull, offset)        the gradient that the cell at this offset takes from this output
 //
+//   OfNumbers             the same reducer where no cell is NaN, if it is faster there
 //   kRepairs              in_range(y) tells whether y could have lost range; if not, repaired(each_cell, count)
 //                         computes it with care
 #pragma once

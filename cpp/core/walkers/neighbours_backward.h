@@ -22,8 +22,8 @@ class NeighboursBackward {
   static constexpr int kLanes = L::lanes;
   static constexpr bool kReadsWinners = (R::kNeeds & kNeedsWinners) != 0;
 
-  // An output row that covers the current input row: its first output, what it hands back, and the offset that the
-  // input row's first tap has in its windows.
+  // An output row that covers the current input row: its gradients and winners from the first output on, and the offset
+  // that the input row's first tap has in its windows.
   struct Cover {
     const T* gradients;
     const char* winners;
