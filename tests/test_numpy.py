@@ -298,6 +298,21 @@ def test_out_is_filled_and_returned() -> None:
     assert pooling.global_max_pool2d(x[0], keepdim=False, out=single) is single
 
 
+@pytest.mark.parametrize("data_format", ["channels_first", "channels_last"])
+@pytest.mark.parametrize("name", ["max", "avg"])
+def test_large_results_are_the_same_in_memory_in_use(name: str, data_format: str) -> None:
+    # From 48 MiB on these go past the caches, but not into pages that were never touched.
+    x = in_format(np.tile(values("normal", (2, 17, 61, 59)), (1, 2, 9, 9)).astype(np.float32), 2, data_format)
+    arguments: dict[str, Any] = {"kernel_size": 3, "stride": 1, "padding": 1, "data_format": data_format}
+    untouched = pool(name, "windowed", x, 2, **arguments)
+    assert untouched.nbytes > 48 << 20
+    touched = np.full(untouched.size + 1, 77, np.float32)
+    out = touched[1:].reshape(untouched.shape)  # lines of memory do not begin where it does
+    assert pool(name, "windowed", x, 2, **arguments, out=out) is out
+    np.testing.assert_array_equal(out, untouched)
+    assert touched[0] == 77
+
+
 def test_out_may_overlap_the_input() -> None:
     rng = np.random.default_rng(0)
     for shift in (0, 1, 5, 16):

@@ -7,9 +7,9 @@
 
 #include "filter.h"
 #include "fractional.h"
+#include "jobs.h"
 #include "kernels.h"
 #include "roi.h"
-#include "scratch.h"
 #include "segments.h"
 #include "sequences.h"
 
@@ -160,51 +160,10 @@ std::atomic<int>& chosen() {
 const Isa& active() { return isas().list[chosen().load(std::memory_order_relaxed)]; }
 const Kernels& kernels_for(DType dtype) { return *active().kernels(dtype); }
 
-void* scratch_for(const Plan& plan) {
-  thread_local Scratch scratch;
-  const MethodInfo& method = methods[plan.problem.method];
-  int64_t bytes = plan.scratch_bytes;
-  if (method.selects) {
-    const int64_t sums = method.shares ? share_scratch(plan, method.logits) : 0;
-    bytes = std::max(bytes, window_scratch(plan, method.logits) + sums);
-    if (method.sums_exponentials) bytes += plan.quotient_bytes + plan.scratch_bytes;
-  }
-  return scratch.at_least(bytes);
-}
-
-int64_t size_of(DType dtype) {
-  switch (dtype) {
-    case DType::f64:
-    case DType::i64: return 8;
-    case DType::f32:
-    case DType::i32: return 4;
-    case DType::f16:
-    case DType::bf16:
-    case DType::i16: return 2;
-    default: return 1;
-  }
-}
-
-template <class Call>
-struct Job {
-  Call call;
-  void (*kernel)(const Call&, int64_t, int64_t, void*);
-};
-
-template <class Call>
-void run(const Job<Call>& job, const Tiling& tiling, Parallel parallel) {
-  if (tiling.units == 0) return;
-  if (tiling.units <= tiling.grain) {
-    job.kernel(job.call, 0, tiling.units, scratch_for(*job.call.plan));
-    return;
-  }
-  parallel.run(
-      tiling.units, tiling.grain,
-      [](const void* context, int64_t begin, int64_t end) {
-        const auto& work = *static_cast<const Job<Call>*>(context);
-        work.kernel(work.call, begin, end, scratch_for(*work.call.plan));
-      },
-      &job);
+// The kernel of channels-last windows that share their parts, if this pooling takes it.
+ForwardKernel shared_channels(const Plan& plan, const Problem& p, Extra extra) {
+  if (!plan.shares_channels || !(plan.shares_much || extra == Extra::winners)) return nullptr;
+  return kernels_for(p.dtype).channels(p.method, extra);
 }
 
 // In rows of so many outputs, asking all that cover a cell who won costs less than adding to winners.
@@ -321,7 +280,11 @@ void forward(const Problem& p, const void* x, void* y, void* winners, Parallel p
   const char* x_end = static_cast<const char*>(x) + cells * size_of(p.dtype);
   const ForwardCall call{&plan, x, y, winners, x_end, seed, p.inner, outputs, logits};
   const Extra extra = logits != nullptr ? Extra::logits : winners != nullptr ? Extra::winners : Extra::none;
-  run(Job<ForwardCall>{call, kernels_for(p.dtype).forward(p.method, extra)}, plan.forward, parallel);
+  const Kernels& kernels = kernels_for(p.dtype);
+  const ForwardKernel shared = shared_channels(plan, p, extra);
+  const Tiling& tiling = shared != nullptr ? plan.channels : plan.forward;
+  const Job<ForwardCall> job = {call, shared != nullptr ? shared : kernels.forward(p.method, extra), tiling, parallel};
+  run(job, {&ForwardCall::y, size_of(p.dtype), rows_of_outputs(plan, tiling)});
 }
 
 void backward(const Problem& p, const void* grad_y, const void* x, const void* y, const void* winners, void* grad_x,
@@ -342,14 +305,28 @@ void backward(const Problem& p, const void* grad_y, const void* x, const void* y
   const void* x_end = x == nullptr ? nullptr : static_cast<const char*>(x) + cells * size_of(p.dtype);
   BackwardCall call{&plan, grad_y, x, y, winners, grad_x, x_end, nullptr, logits, grad_logits};
   if (walker == BackwardWalker::spread) call.adjoint = &plan_for(adjoint);
-  const Tiling& tiling = walker == BackwardWalker::expand            ? plan.expand
-                         : walker == BackwardWalker::scatter         ? plan.scatter
-                         : walker == BackwardWalker::abreast         ? plan.scatter
-                         : walker == BackwardWalker::shares          ? plan.scatter
-                         : walker == BackwardWalker::weighted_shares ? plan.scatter
-                         : walker == BackwardWalker::spread          ? call.adjoint->forward
-                                                                     : plan.backward;
-  run(Job<BackwardCall>{call, kernels_for(p.dtype).backward(p.method, walker)}, tiling, parallel);
+  Results<BackwardCall> results = {&BackwardCall::grad_x, size_of(p.dtype), rows_of_inputs(plan)};
+  const Tiling* tiling = &plan.backward;
+  switch (walker) {
+    case BackwardWalker::expand:
+      tiling = &plan.expand;
+      results.places = owned_inputs(plan);
+      break;
+    case BackwardWalker::spread:
+      tiling = &call.adjoint->forward;
+      results.places = rows_of_outputs(*call.adjoint, *tiling);
+      break;
+    case BackwardWalker::scatter:
+    case BackwardWalker::abreast:
+    case BackwardWalker::shares:
+    case BackwardWalker::weighted_shares:
+      tiling = &plan.scatter;
+      results.places = planes_of_inputs(plan);
+      break;
+    default: break;
+  }
+  if (grad_logits != nullptr) results.places.contiguous = false;  // two results
+  run(Job<BackwardCall>{call, kernels_for(p.dtype).backward(p.method, walker), *tiling, parallel}, results);
 }
 
 const char* isa() { return active().name; }
@@ -372,6 +349,7 @@ void explain(const Problem& p, bool with_winners, char* text, size_t size) {
   const AxisPlan& w = plan.width;
   const bool selects = methods[p.method].selects;
   const ShortRows short_rows = kernels_for(p.dtype).short_rows(plan, with_winners);
+  const Extra extra = with_winners ? Extra::winners : Extra::none;
   const bool planes = selects && plan.abreast;
   const char* vertical = selects ? "whole windows" : plan.runs ? "none" : plan.slides ? "shared rows" : "rows";
   const bool exponentials = methods[p.method].sums_exponentials;
@@ -382,6 +360,7 @@ void explain(const Problem& p, bool with_winners, char* text, size_t size) {
                            : w.trivial                           ? "none"
                            : short_rows == ShortRows::abreast    ? "maps abreast"
                            : short_rows == ShortRows::neighbours ? "neighbouring lanes"
+                           : shared_channels(plan, p, extra)     ? "shared taps of some channels"
                            : plan.doubles                        ? "shared taps"
                            : plan.problem.inner > 1              ? "taps across channels"
                            : plan.single                         ? "taps along the input's rows"

@@ -7,6 +7,7 @@
 #include "storage.h"
 #include "walkers/abreast_backward.h"
 #include "walkers/backward.h"
+#include "walkers/channels.h"
 #include "walkers/expand.h"
 #include "walkers/exponentials.h"
 #include "walkers/forward.h"
@@ -40,6 +41,15 @@ ForwardKernel forward_of() {
   } else {
     return run_forward<T, R>;
   }
+}
+
+template <class Method, bool with_winners>
+ForwardKernel channels_of() {
+  using R = typename Method::template Reducer<T, with_winners>;
+  if constexpr (R::kSupported && !kSelects<R>) {
+    if constexpr (kTuned<R>) return run_channels<T, R>;
+  }
+  return nullptr;
 }
 
 template <class Method, bool with_winners>
@@ -124,6 +134,21 @@ BackwardKernel backward(int method, BackwardWalker walker) {
   }
 }
 
+ForwardKernel channels(int method, Extra extra) {
+  if (extra == Extra::logits) return nullptr;
+  switch (method) {
+#define POOLKIT_CHANNELS(name, Method)                                 \
+  case k_##name:                                                       \
+    if constexpr (kHasWinners<Method>) {                               \
+      if (extra == Extra::winners) return channels_of<Method, true>(); \
+    }                                                                  \
+    return channels_of<Method, false>();
+    POOLKIT_REDUCERS(POOLKIT_CHANNELS)
+#undef POOLKIT_CHANNELS
+    default: return nullptr;
+  }
+}
+
 ShortRows ways_of_short_rows(const Plan& plan, bool with_winners) {
   switch (plan.problem.method) {
 #define POOLKIT_SHORT_ROWS(name, Method)                          \
@@ -141,6 +166,6 @@ ShortRows ways_of_short_rows(const Plan& plan, bool with_winners) {
 }  // namespace
 
 extern const Kernels POOLKIT_KERNELS(POOLKIT_DTYPE);
-const Kernels POOLKIT_KERNELS(POOLKIT_DTYPE) = {forward, backward, ways_of_short_rows};
+const Kernels POOLKIT_KERNELS(POOLKIT_DTYPE) = {forward, backward, channels, ways_of_short_rows};
 
 }  // namespace poolkit::POOLKIT_ISA_NAMESPACE

@@ -42,6 +42,7 @@ enum class ShortRows : int { no, abreast, neighbours };
 struct Kernels {
   ForwardKernel (*forward)(int method, Extra extra);
   BackwardKernel (*backward)(int method, BackwardWalker walker);
+  ForwardKernel (*channels)(int method, Extra extra);  // over units of plan.channels, where it shares_channels
   ShortRows (*short_rows)(const Plan& plan, bool with_winners);
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <numeric>
+#include <optional>
 #include <vector>
 
 namespace poolkit {
@@ -58,6 +59,8 @@ struct Tables {
   std::vector<int64_t> integers;
   std::vector<int32_t> picks;
   std::vector<double> divisors;
+  std::vector<int64_t> followers;
+  std::vector<Follow> follow;
 };
 
 int64_t ceil_div(int64_t a, int64_t b) { return a >= 0 ? (a + b - 1) / b : -(-a / b); }
@@ -174,10 +177,14 @@ void plan_picks(Plan& plan, int32_t* picks) {
 
 constexpr int64_t kShareRows = 8, kShareTaps = 5;  // from here on, sharing the parts of windows pays
 
-constexpr int64_t kShortRow = 24;        // longer rows fill vectors well enough
-constexpr int64_t kAbreastTaps = 13;     // more taps are shared instead
+constexpr int64_t kShortRow = 24;        // longer rows fill vectors well enough,
+constexpr int64_t kSharedRow = 56;       // or still do better where windows share their parts
+constexpr int64_t kAbreastTaps = 13;     // of windows that share nothing
+constexpr int64_t kShareCells = 3;       // of windows whose winners are kept: these cost more to combine
+constexpr int64_t kChannelStates = 640;  // of a channel: those of some channels fit the second cache
+constexpr int64_t kFewUnits = 16;
+constexpr int64_t kSharedWork = 8;       // operations an output
 constexpr int64_t kAbreastMaps = 8;      // fewer leave lanes idle
-constexpr int64_t kMostLanes = 16;       // of four bytes or more
 constexpr int64_t kAbreastCells = 1024;  // a plane's cells in each lane of 64 bytes still fit the nearest caches
 
 constexpr int64_t kGatherCovers = 32;  // up to here, gathering winners is faster than scattering
@@ -226,16 +233,57 @@ void plan_forward(Plan& plan) {
   plan.lines = std::clamp<int64_t>(kTileLanes / std::max<int64_t>(1, plan.line), 1, plan.forward.rows);
 }
 
+// Whether, and how, the window of output o + 1 follows from that of o.
+std::optional<Follow> follows(const AxisPlan& a, int64_t o) {
+  const int64_t taps = a.last[o] - a.first[o], more = a.last[o + 1] - a.first[o + 1] - taps;
+  const int64_t begins = a.base[o + 1] + a.first[o + 1] * a.dilation - (a.base[o] + a.first[o] * a.dilation);
+  if (more == 0 && a.first[o + 1] == a.first[o]) {
+    return begins == 1 && a.dilation == 1 ? Follow::slide : Follow::apart;
+  }
+  if (a.dilation == 1 && more == 1 && begins == 0) return Follow::grow;
+  if (a.dilation == 1 && more == -1 && begins == 1) return Follow::shrink;
+  return std::nullopt;
+}
+
+void find_followers(AxisPlan& a, Follow* follow, int64_t* followers) {
+  for (int64_t o = a.out - 1; o >= 0; --o) {
+    const std::optional<Follow> next = o + 1 < a.out ? follows(a, o) : std::nullopt;
+    follow[o] = next.value_or(Follow::apart);
+    followers[o] = next ? 2 : 1;
+    if (!next || followers[o + 1] == 1 || follow[o + 1] != *next) continue;
+    if (a.base[o + 2] - a.base[o + 1] == a.base[o + 1] - a.base[o]) followers[o] = followers[o + 1] + 1;
+  }
+  a.follow = follow;
+  a.followers = followers;
+}
+
+// Windows of one size, each a cell further.
+bool slides_by_one(const Axis& a) { return a.kernel != 0 && a.stride == 1 && a.dilation == 1; }
+
+void plan_followers(Plan& plan, Tables& tables) {
+  AxisPlan &h = plan.height, &w = plan.width;
+  tables.follow.resize(size_t(h.out + w.out));
+  tables.followers.resize(size_t(h.out + w.out));
+  find_followers(h, tables.follow.data(), tables.followers.data());
+  find_followers(w, tables.follow.data() + h.out, tables.followers.data() + h.out);
+}
+
 // Small maps side by side: windows whose every step reads few cells, and rows too short for lanes along the width.
-void plan_abreast(Plan& plan) {
+void plan_abreast(Plan& plan, Tables& tables) {
   const Problem& p = plan.problem;
   const AxisPlan &d = plan.depth, &h = plan.height, &w = plan.width;
-  plan.maps_abreast = p.inner == 1 && !w.trivial && w.out > 1 && w.in <= kShortRow && w.kernel <= kAbreastTaps &&
-                      d.kernel * h.kernel <= 2 * kAbreastTaps && p.outer >= kAbreastMaps && plan.forward.blocks == 1 &&
-                      plan.forward.tiles == 1;
+  const bool shared = d.kernel == 1 && slides_by_one(p.axis[1]) && slides_by_one(p.axis[2]);
+  const bool wide_lanes = p.dtype != DType::f16 && p.dtype != DType::bf16;  // others compare twice as many at a time
+  const bool much = h.kernel >= kShareTaps && w.kernel >= kShareTaps && p.outer >= 2 * kMostLanes && wide_lanes;
+  const bool few_taps = w.kernel <= kAbreastTaps && d.kernel * h.kernel <= 2 * kAbreastTaps;
+  plan.maps_abreast = p.inner == 1 && !w.trivial && w.out > 1 && w.in <= (shared && much ? kSharedRow : kShortRow) &&
+                      (shared || few_taps) && p.outer >= kAbreastMaps && plan.forward.tiles == 1 &&
+                      (plan.forward.blocks == 1 || (shared && much));
   if (!plan.maps_abreast) return;
+  // Bands of much the same height, that keep less of the rows before them than they read.
   const int64_t cells_of_row = w.in * d.kernel * h.stride + 2 * w.out;
-  plan.abreast_rows = std::clamp<int64_t>(kAbreastCells / 2 / cells_of_row, 1, h.out);
+  const int64_t most = std::clamp<int64_t>(std::max(kAbreastCells / 2 / cells_of_row, 3 * h.kernel), 1, h.out);
+  plan.abreast_rows = ceil_div(h.out, ceil_div(h.out, most));
   const auto top = [&](int64_t o) { return h.base[o] + h.first[o] * h.dilation; };
   const auto bottom = [&](int64_t o) { return h.base[o] + (h.last[o] - 1) * h.dilation + 1; };
   for (int64_t begin = 0; begin < h.out; begin += plan.abreast_rows) {
@@ -248,6 +296,29 @@ void plan_abreast(Plan& plan) {
     plan.maps_abreast &= rows * w.in >= kMostLanes && (last + 1 - begin) * w.out >= kMostLanes;
     plan.abreast_cells = std::max(plan.abreast_cells, rows * w.in);
   }
+  if (!plan.maps_abreast) return;
+  plan.forward = tiling(w.out, w.out, p.outer * d.out, h.out, kSharedWork, h.out);  // a unit is a map
+  plan_followers(plan, tables);
+}
+
+// Channels-last planes whose windows share their parts. A vector of any instruction set has to be filled.
+void plan_channels(Plan& plan, Tables& tables) {
+  const Problem& p = plan.problem;
+  const AxisPlan &d = plan.depth, &h = plan.height, &w = plan.width;
+  const int64_t least = std::min(h.kernel, w.kernel);
+  plan.shares_channels = p.inner * size_of(p.dtype) >= 64 && d.trivial && slides_by_one(p.axis[1]) &&
+                         slides_by_one(p.axis[2]) && least >= kShareCells;
+  plan.shares_much = least >= kShareTaps;
+  if (!plan.shares_channels) return;
+  const int64_t most = std::max(kChannelStates / w.out - (h.kernel - 1), h.kernel);
+  plan.channel_rows = ceil_div(h.out, ceil_div(h.out, most));
+  plan.channel_states = (plan.channel_rows + h.kernel - 1) * w.out;
+  const int64_t tile = kChannelBytes / size_of(p.dtype), tiles = std::max<int64_t>(1, p.inner / tile);
+  // Blocks of rows reduce some rows of the input twice: only where there is little else to share among threads.
+  const int64_t rows = p.outer * tiles >= kFewUnits ? h.out : plan.channel_rows;
+  plan.channels = tiling(tiles, 1, p.outer, h.out, kSharedWork * w.out * std::min(tile, p.inner), rows);
+  plan.channels.tile = tile;
+  plan_followers(plan, tables);
 }
 
 // Small maps side by side, whatever their windows, as long as a group's cells stay in the second cache.
@@ -308,10 +379,11 @@ void plan_scratch(Plan& plan) {
       2 * (plan.lines * plan.line + kSlack) + (plan.slides ? (h.kernel + 3) * (plan.line + kSlack) : 0);
   const int64_t forward = taps * 2 * kWord + (plan.count_lanes + kMaxFields * lines) * kWord;
   constexpr int64_t kWinnersAhead = 64;  // that are read, not used, behind the last ones
-  const int64_t abreast_lanes = d.kernel * plan.abreast_cells +
-                                kMaxFields * (plan.maps_abreast ? abreast_states(plan) : 0) +
+  const int64_t abreast_states = abreast_row_states(plan) + abreast_slice_states(plan);
+  const int64_t abreast_lanes = kMostLanes + d.kernel * plan.abreast_cells + kMaxFields * abreast_states +
                                 plan.abreast_rows * 2 * w.out + kWinnersAhead;
-  const int64_t abreast = plan.maps_abreast ? taps * 2 * kWord + 64 + 64 * abreast_lanes : 0;
+  const int64_t abreast =
+      plan.maps_abreast ? (h.in + h.out + w.out + plan.abreast_rows) * kWord + 64 + 64 * abreast_lanes : 0;
   const int64_t back_cells = d.in * h.in * w.in + kMaxFields * d.out * h.out * w.out + w.out;
   const int64_t back_abreast =
       plan.back_abreast
@@ -338,9 +410,11 @@ void plan_scratch(Plan& plan) {
   int64_t planes = std::max<int64_t>(1, kTileLanes / plane);
   if (planes > kAbreastMaps) planes -= planes % kAbreastMaps;
   plan.spread_lanes = rounded(whole ? planes * plane : rows_around * row);
-  const int64_t spread = forward + (plan.spread_lanes + kSlack + plan.count_lanes) * kWord;
-  const int64_t most = std::max({forward, abreast, back_abreast, neighbours, d.trivial ? spread : 0, backward, scatter,
-                                 plan.count_lanes * kWord});
+  const int64_t spread = std::max(forward, abreast) + (plan.spread_lanes + kSlack + plan.count_lanes) * kWord;
+  const int64_t channels =
+      plan.shares_channels ? plan.channel_rows * kWord + 64 + kMaxFields * kChannelBytes * plan.channel_states : 0;
+  const int64_t most = std::max({forward, channels, abreast, back_abreast, neighbours, d.trivial ? spread : 0, backward,
+                                 scatter, plan.count_lanes * kWord});
   plan.scratch_bytes = (most + 127) / 64 * 64;
   const int64_t outputs = d.out * h.out * w.out * p.inner;
   const bool divides = !narrow && plan.scatter.tiles == 1 && outputs <= kMostQuotients;
@@ -365,6 +439,19 @@ struct Planned {
 };
 
 }  // namespace
+
+int64_t size_of(DType dtype) {
+  switch (dtype) {
+    case DType::f64:
+    case DType::i64: return 8;
+    case DType::f32:
+    case DType::i32: return 4;
+    case DType::f16:
+    case DType::bf16:
+    case DType::i16: return 2;
+    default: return 1;
+  }
+}
 
 Adjoint find_adjoint(const Plan& plan, const Problem& problem, int sum, Problem* adjoint) {
   double divisor = 1;
@@ -392,9 +479,12 @@ Adjoint find_adjoint(const Plan& plan, const Problem& problem, int sum, Problem*
   return uniform ? Adjoint::sum : Adjoint::sum_of_quotients;
 }
 
-int64_t abreast_states(const Plan& plan) {
-  const AxisPlan& w = plan.width;
-  return std::max(plan.abreast_rows * w.in, plan.depth.kernel * plan.abreast_cells / w.in * w.out);
+int64_t abreast_row_states(const Plan& plan) {
+  return plan.depth.kernel * plan.abreast_cells / plan.width.in * plan.width.out;
+}
+
+int64_t abreast_slice_states(const Plan& plan) {
+  return plan.depth.kernel == 1 ? 0 : plan.depth.kernel * plan.abreast_rows * plan.width.out;
 }
 
 bool has_neighbours(const Plan& plan) {
@@ -482,7 +572,8 @@ const Plan& plan_for(const Problem& problem) {
   }
   plan.winner_bytes = cells <= 256 ? 1 : cells <= 65536 ? 2 : 4;
   plan_forward(plan);
-  plan_abreast(plan);
+  plan_abreast(plan, tables);
+  plan_channels(plan, tables);
   plan_squares(plan);
   plan_backward(plan);
   plan_back_abreast(plan);

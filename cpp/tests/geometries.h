@@ -14,6 +14,7 @@ namespace poolkit::test {
 struct Geometry {
   int rank;
   Axis axis[3];
+  int64_t planes = 0;  // at least so many, where not 0
   int64_t volume() const { return axis[0].in * axis[1].in * axis[2].in; }
   int64_t cells() const { return axis[0].out * axis[1].out * axis[2].out; }
   // Reads of one plane.
@@ -120,6 +121,29 @@ inline std::vector<Geometry> picked() {
     plane(sliding(4, 4, 2, 1, 1, 1), sliding(width, 3, 1));
     plane(sliding(4, 3, 2, 2, 2, 2), sliding(width, 2, 1));
   }
+  // Many small maps, which go side by side: more than a vector, fewer, and a vector and a half; of one band, and of
+  // several that keep rows; windows of every way to follow from one another.
+  const auto maps = [&all](int64_t planes, Axis h, Axis w, Axis d = kTrivial) {
+    all.push_back({d.in == 1 ? 2 : 3, {d, h, w}, planes});
+  };
+  maps(17, sliding(14, 3, 1, 1, 1, 1), sliding(14, 3, 1, 1, 1, 1));
+  maps(8, sliding(15, 2, 2), sliding(14, 2, 2));
+  maps(20, sliding(13, 3, 2, 1, 1, 1), sliding(12, 3, 2, 1, 0, 1, true));
+  maps(33, sliding(12, 5, 1, 1, 2, 2), sliding(9, 4, 1, 1, 1, 2));
+  maps(9, sliding(11, 11, 1, 1, 5, 5), sliding(10, 9, 1, 1, 4, 4));
+  maps(18, sliding(6, 11, 1, 1, 5, 5), sliding(7, 9, 1, 1, 5, 3));
+  maps(16, sliding(70, 3, 1, 1, 1, 1), sliding(5, 3, 1, 1, 1, 0));
+  maps(19, sliding(41, 5, 1), sliding(6, 6, 1, 1, 2, 3));
+  maps(12, sliding(75, 3, 1, 2, 2, 2), sliding(6, 3, 1, 2, 1, 2));
+  maps(34, sliding(60, 5, 3, 1, 2, 0), sliding(7, 5, 2, 1, 2, 2));
+  maps(32, sliding(8, 5, 1, 1, 2, 2), sliding(26, 5, 1, 1, 2, 2));
+  maps(35, sliding(12, 7, 1, 1, 3, 2), sliding(40, 6, 1, 1, 1, 3));
+  maps(17, adaptive(14, 5), adaptive(11, 4));
+  maps(17, sliding(9, 3, 1, 1, 1, 1), sliding(8, 3, 1, 1, 1, 1), sliding(4, 3, 1, 1, 1, 1));
+  maps(10, sliding(7, 2, 2), sliding(6, 4, 1, 1, 2, 1), sliding(6, 2, 1, 3, 1, 2));
+  // Channels last: windows that share their parts, in several bands of rows and in wide ones.
+  plane(sliding(90, 6, 1, 1, 2, 2), sliding(9, 5, 1, 1, 2, 2));
+  plane(sliding(14, 5, 1, 1, 2, 2), sliding(130, 6, 1, 1, 3, 2));
   solid(sliding(5, 2, 2), sliding(6, 2, 2), sliding(7, 2, 2));
   solid(sliding(4, 3, 1, 1, 1, 1), sliding(5, 3, 2, 1, 1, 1), sliding(9, 3, 1, 1, 1, 1));
   solid(sliding(7, 3, 3, 1, 0, 1, true), sliding(1, 1, 1), sliding(18, 4, 2, 2, 3, 3));

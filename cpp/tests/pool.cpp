@@ -145,6 +145,7 @@ class PoolTest {
     if (with_logits_) problem_.param[1] = 0;
     data_ = Data(pick(0, 3));
     flush_ = Flush(pick(0, 1));
+    streamed_ = pick(0, 3) ? 0 : pick(1, 4096);
     inputs_ = outer * geometry.volume() * inner;
     outputs_ = outer * geometry.cells() * inner;
   }
@@ -159,6 +160,7 @@ class PoolTest {
     for (int i = 0; i < isa_count(); ++i) {
       current = title(isa_name(i));
       check(set_isa(isa_name(i)), "set_isa");
+      set_streamed(streamed_ != 0 ? 0 : INT64_MAX, streamed_);
       run_isa(outputs[i]);
       if (!first) {
         first = &outputs[i];
@@ -182,7 +184,7 @@ class PoolTest {
            " inner=" + std::to_string(problem_.inner) + " " + describe(geometry_) +
            " count=" + counts[int(problem_.count)] + " divisor=" + std::to_string(problem_.divisor) +
            " param=" + show(problem_.param[0]) + (with_logits_ ? " logits" : "") + " data=" + data[int(data_)] +
-           " flush=" + (flush_ == Flush::begin ? "begin" : "end");
+           " flush=" + (flush_ == Flush::begin ? "begin" : "end") + " streamed=" + std::to_string(streamed_);
   }
 
   // What holds before anything runs.
@@ -397,6 +399,7 @@ class PoolTest {
   uint64_t seed_ = random_bits();
   Data data_;
   Flush flush_;
+  int64_t streamed_;  // bytes of a part, or 0 for none
   size_t inputs_, outputs_;
   bool with_logits_;
   Bytes x_, y_, grad_y_, logits_;
@@ -410,7 +413,7 @@ void sweep_pools(int random_count) {
   constexpr double kReads = 30000;  // of one problem, unless a single plane needs more
   int number = 0, order = 0, slow_ones = 0;
   for (const Geometry& geometry : geometries(random_count)) {
-    const bool slow = geometry.work() > kReads;
+    const bool slow = geometry.work() * double(std::max<int64_t>(1, geometry.planes)) > kReads;
     int turn = slow ? slow_ones++ : 0;
     if (!share.has(order++)) continue;
     current = describe(geometry);
@@ -423,7 +426,7 @@ void sweep_pools(int random_count) {
         if (slow && turn++ % 4 != 0) continue;
         const int64_t inner =
             std::min(inners[size_t(number) % std::size(inners)], std::max<int64_t>(int64_t(planes), 2));
-        const int64_t few = std::min(int64_t(planes), pick(1, 5));
+        const int64_t few = std::max(geometry.planes, std::min(int64_t(planes), pick(1, 5)));
         const int64_t empty_batch = pick(0, 40) ? 1 : 0;
         for (const auto& [outer, lanes] : {std::pair{few, int64_t(1)}, {pick(1, 2) * empty_batch, inner}}) {
           PoolTest(geometry, method, dtype, outer, lanes).run();

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "../kernels.h"
-#include "lanes.h"
+#include "following.h"
 
 namespace poolkit::POOLKIT_ISA_NAMESPACE {
 namespace {
@@ -52,73 +52,6 @@ POOLKIT_INLINE void for_blocks(int64_t cells, const F& f) {
   for (int64_t cell = 0; cell < cells; cell += lanes) f(cell + lanes <= cells ? cell : cells - lanes);
 }
 
-// A reducer that is faster where no cell is NaN.
-template <class R>
-constexpr bool kSeesNaN = kIsFloat<typename R::Accumulator> && requires { typename R::OfNumbers; };
-
-// States of rows in scratch, each with what moves its winner.
-template <class A, int known>
-struct StateRows {
-  static constexpr bool kAscending = true;
-  static constexpr int kKnown = known;
-  const A* const* rows;
-  const int64_t* offsets;
-  int64_t pitch;
-
-  template <class L, class R>
-  POOLKIT_INLINE typename R::template State<L> get(const R& r, int64_t t, int64_t lane) const {
-    const ScratchRow<A> row = {const_cast<A*>(rows[t]), pitch};
-    const auto offset = L::splat_index(typename L::Int(offsets[t]));
-    return r.template moved<L>(row.template get<L, typename R::template State<L>>(lane), offset);
-  }
-};
-
-// Reduces n cells of neighbouring windows: window o's k sources at lane + o * apart. Some at a time, so that what a
-// source costs to find is shared. Hands done(o, state) the results.
-template <class R, class L, class Source, class F>
-POOLKIT_INLINE void reduce_each(const R& reducer, const Source& source, int64_t k, int64_t lane, int64_t apart,
-                                int64_t n, const F& done) {
-  using State = typename R::template State<L>;
-  const auto join = [&](State a, State b) {
-    if constexpr (Source::kAscending) {
-      return reducer.template append<L>(a, b);
-    } else {
-      return reducer.template combine<L>(a, b);
-    }
-  };
-  const int64_t taps = Source::kKnown != 0 ? Source::kKnown : k;
-  constexpr int kTogether = 4;
-  int64_t o = 0;
-  for (; o + kTogether <= n; o += kTogether) {
-    State state[kTogether];
-#pragma GCC unroll 4
-    for (int i = 0; i < kTogether; ++i) state[i] = source.template get<L>(reducer, 0, lane + (o + i) * apart);
-#pragma GCC unroll 1
-    for (int64_t t = 1; t < taps; ++t) {
-#pragma GCC unroll 4
-      for (int i = 0; i < kTogether; ++i) {
-        state[i] = join(state[i], source.template get<L>(reducer, t, lane + (o + i) * apart));
-      }
-    }
-#pragma GCC unroll 4
-    for (int i = 0; i < kTogether; ++i) done(o + i, state[i]);
-  }
-  for (; o < n; ++o) done(o, reduce_at<R, L>(reducer, source, k, lane + o * apart));
-}
-
-// The same of n windows in each of some rows, `line` apart. A window alone in its row goes with those of other rows.
-template <class R, class L, class Source, class F>
-POOLKIT_INLINE void reduce_rows(const R& reducer, const Source& source, int64_t k, int64_t rows, int64_t line,
-                                int64_t n, int64_t apart, const F& done) {
-  if (n == 1) {
-    reduce_each<R, L>(reducer, source, k, 0, line, rows, [&](int64_t r, const auto& state) { done(r, 0, state); });
-    return;
-  }
-  for (int64_t r = 0; r < rows; ++r) {
-    reduce_each<R, L>(reducer, source, k, r * line, apart, n, [&](int64_t o, const auto& state) { done(r, o, state); });
-  }
-}
-
 template <class T, class R>
 class Abreast {
   using A = typename R::Accumulator;
@@ -139,22 +72,26 @@ class Abreast {
         height_(plan_.height),
         width_(plan_.width),
         slice_(height_.in * width_.in) {
-    const int64_t rows = depth_.kernel * height_.kernel;
-    rows_ = static_cast<const A**>(scratch);
-    offsets_ = reinterpret_cast<int64_t*>(rows_ + rows);
-    A* cursor = static_cast<A*>(whole_vectors(offsets_ + rows));
-    cells_ = cursor;
-    cursor += depth_.kernel * plan_.abreast_cells * kLanes;
-    const int64_t pitch = abreast_states(plan_) * kLanes;
-    states_ = {cursor, pitch};
-    cursor += Words<L, typename R::template State<L>>::count * pitch;
+    // Before the cells there is room for a block of them (read).
+    row_places_ = static_cast<int64_t*>(scratch);
+    window_places_ = row_places_ + height_.in;
+    counts_ = reinterpret_cast<A*>(window_places_ + height_.out);
+    rests_ = counts_ + width_.out;
+    cells_ = static_cast<A*>(whole_vectors(rests_ + plan_.abreast_rows)) + kLanes * kLanes;
+    A* cursor = cells_ + depth_.kernel * plan_.abreast_cells * kLanes;
+    const auto states = [&](int64_t count) {
+      const ScratchRow<A> row = {cursor, count * kLanes};
+      cursor += Words<L, typename R::template State<L>>::count * row.pitch;
+      return row;
+    };
+    states_ = states(abreast_row_states(plan_));
+    slices_ = states(abreast_slice_states(plan_));
     results_ = cursor;
     cursor += plan_.abreast_rows * width_.out * kLanes;
     winners_ = cursor;
-    while (whole_begin_ < width_.out && !is_whole(whole_begin_)) ++whole_begin_;
-    whole_end_ = whole_begin_;
-    while (whole_end_ < width_.out && is_whole(whole_end_) && width_.base[whole_end_] == reached(whole_end_)) {
-      ++whole_end_;
+    if constexpr (R::kWinners) place_rows();
+    if constexpr (R::kDivides) {
+      for (int64_t o = 0; o < width_.out; ++o) counts_[o] = A(width_.divisor[o]);
     }
   }
 
@@ -170,8 +107,14 @@ class Abreast {
   }
 
  private:
-  bool is_whole(int64_t o) const { return width_.first[o] == 0 && width_.last[o] == width_.kernel; }
-  int64_t reached(int64_t o) const { return width_.base[whole_begin_] + (o - whole_begin_) * width_.stride; }
+  // Rows as winners name them, in cells of windows: a step of the height is a row of these. And where windows begin.
+  void place_rows() {
+    for (int64_t ih = 0; ih < height_.in; ++ih) row_places_[ih] = ih / height_.dilation * width_.kernel;
+    for (int64_t oh = 0; oh < height_.out; ++oh) {
+      const int64_t first = height_.first[oh];
+      window_places_[oh] = row_places_[height_.base[oh] + first * height_.dilation] - first * width_.kernel;
+    }
+  }
 
   template <class Maps>
   void group(int64_t map, const Maps& maps, int64_t od) {
@@ -185,11 +128,13 @@ class Abreast {
       // Dilated windows that the border cuts may end before the ones above them do, or begin before.
       const int64_t reached = held < band.bottom ? held : band.bottom;
       const int64_t kept = from <= band.top && reached > band.top ? reached - band.top : 0;
-      numbers &= read(map, maps, od, band, band.top - from, kept);
+      if (kept > 0) keep_states(od, band.top - from, kept);
+      const int64_t top = band.top + kept;
+      numbers &= read(map, maps, od, band, top);
       if constexpr (kSeesNaN<R>) {
-        numbers ? reduce<typename R::OfNumbers>(od, band) : reduce<R>(od, band);
+        numbers ? reduce<typename R::OfNumbers>(od, band, top) : reduce<R>(od, band, top);
       } else {
-        reduce<R>(od, band);
+        reduce<R>(od, band, top);
       }
       write(map, maps, od, band);
     }
@@ -199,20 +144,31 @@ class Abreast {
     return ((map * depth_.out + od) * height_.out + band.begin) * width_.out;
   }
 
-  // The cells that a band reaches, and whether none of them is NaN; of its first rows so many are there, further down.
+  // The first rows of a band are there already, so many rows further down.
+  void keep_states(int64_t od, int64_t down, int64_t rows) const {
+    const int64_t line = width_.out * kLanes, slice = plan_.abreast_cells / width_.in * line;
+    for (int64_t td = depth_.first[od]; td < depth_.last[od]; ++td) {
+      A* to = states_.base + td * slice;
+      for (int f = 0; f < Words<L, typename R::template State<L>>::count; ++f, to += states_.pitch) {
+        __builtin_memmove(to, to + down * line, sizeof(A) * size_t(rows * line));
+      }
+    }
+  }
+
+  // The cells of a band's rows from `top` on, and whether none of them is NaN. Where these are fewer than a block, it
+  // begins before them: the whole band fills one.
   template <class Maps>
-  bool read(int64_t map, const Maps& maps, int64_t od, const Band& band, int64_t down, int64_t kept) const {
+  bool read(int64_t map, const Maps& maps, int64_t od, const Band& band, int64_t top) const {
     // So many streams at once are more than the processor foresees: the maps after these, and the results.
     const int64_t results = (band.end - band.begin) * width_.out, apart = depth_.out * height_.out * width_.out;
     const T* y = static_cast<const T*>(call_.y) + first_output(map, od, band);
-    const int64_t cells = (band.bottom - band.top) * width_.in, line = width_.in * kLanes;
+    const int64_t cells = (band.bottom - top) * width_.in;
     bool numbers = true;
     for (int64_t td = depth_.first[od]; td < depth_.last[od]; ++td) {
       const int64_t id = depth_.base[od] + td * depth_.dilation, pitch = depth_.in * slice_;
-      const T* x = static_cast<const T*>(call_.x) + (map * depth_.in + id) * slice_ + band.top * width_.in;
+      const T* x = static_cast<const T*>(call_.x) + (map * depth_.in + id) * slice_ + top * width_.in;
       A* to = cells_ + td * plan_.abreast_cells * kLanes;
-      if (kept > 0) __builtin_memmove(to, to + down * line, sizeof(A) * size_t(kept * line));
-      for (int64_t begin = kept * width_.in; begin < cells; begin += kLanes) {
+      for (int64_t begin = 0; begin < cells; begin += kLanes) {
         const int64_t cell = begin + kLanes <= cells ? begin : cells - kLanes;
         V v[kLanes];
         load_transposed<L>(v, [=](int i) { return x + maps[i] * pitch + cell; });
@@ -294,139 +250,94 @@ class Abreast {
     }
   }
 
-  // Results follow from their windows' rows, and these from their cells, or the other way round.
+  // Windows are reduced along their rows, then down these, then across slices: of equal cells the first is met first.
   template <class Q>
-  void reduce(int64_t od, const Band& band) {
+  void reduce(int64_t od, const Band& band, int64_t top) const {
     const Q reducer(plan_.problem);
-    // Of equal cells the first is the first met where rows are reduced first, then columns of what they left.
-    if constexpr (Q::kWinners) along_rows(reducer, od, band.bottom - band.top);
-    for (int64_t oh = band.begin, alike; oh < band.end; oh += alike) {
-      alike = height_.alike[oh] < band.end - oh ? height_.alike[oh] : band.end - oh;
-      const double rest = depth_.divisor[od] * height_.divisor[oh];
-      const int64_t out = (oh - band.begin) * width_.out;
-      if constexpr (Q::kWinners) {
-        find_rows(od, oh, band.top, states_.base, plan_.abreast_cells / width_.in, width_.out);
-        down_states(reducer, out, alike);
+    if constexpr (Q::kDivides) {
+      for (int64_t oh = band.begin; oh < band.end; ++oh) {
+        rests_[oh - band.begin] = A(depth_.divisor[od] * height_.divisor[oh]);
+      }
+    }
+    const int64_t rows = plan_.abreast_cells / width_.in, outputs = plan_.abreast_rows * width_.out * kLanes;
+    for (int64_t td = depth_.first[od]; td < depth_.last[od]; ++td) {
+      const ScratchRow<A> states = states_.at(td * rows * width_.out * kLanes);
+      along_rows(reducer, band, top, cells_ + td * plan_.abreast_cells * kLanes, states);
+      if (depth_.kernel == 1) {
+        down_rows(reducer, band, states,
+                  [=, this](int64_t row, int64_t o, const auto& state) { this->put(reducer, row, o, state); });
       } else {
-        find_rows(od, oh, band.top, cells_, plan_.abreast_cells / width_.in, width_.in);
-        down_cells(reducer, alike);
-        along_states(reducer, out, alike, rest);
-      }
-    }
-  }
-
-  // The rows of oh's windows where slices have so many rows of so many cells each.
-  void find_rows(int64_t od, int64_t oh, int64_t top, const A* from, int64_t rows, int64_t cells) {
-    k_ = 0;
-    for (int64_t td = depth_.first[od]; td < depth_.last[od]; ++td) {
-      for (int64_t th = height_.first[oh]; th < height_.last[oh]; ++th) {
-        const int64_t ih = height_.base[oh] + th * height_.dilation;
-        rows_[k_] = from + (td * rows + ih - top) * cells * kLanes;
-        offsets_[k_++] = (td * height_.kernel + th) * width_.kernel;
-      }
-    }
-  }
-
-  // Calls f(first, n, o, start, taps, moved) for the outputs of a row: all whole windows, then each that the border
-  // cuts, or that lies unevenly.
-  template <class F>
-  void for_windows(const F& f) const {
-    const auto cut = [&](int64_t o) {
-      const int64_t first = width_.first[o];
-      f(o, int64_t{1}, width_.base[o] + first * width_.dilation, width_.last[o] - first, first);
-    };
-    for (int64_t o = 0; o < whole_begin_; ++o) cut(o);
-    if (whole_begin_ < whole_end_) {
-      f(whole_begin_, whole_end_ - whole_begin_, width_.base[whole_begin_], width_.kernel, int64_t{0});
-    }
-    for (int64_t o = whole_end_; o < width_.out; ++o) cut(o);
-  }
-
-  // The states of the windows' rows in all rows of a band.
-  template <class Q>
-  void along_rows(const Q& reducer, int64_t od, int64_t rows) const {
-    const int64_t apart = width_.stride * kLanes, line = width_.in * kLanes, pitch = width_.out * kLanes;
-    for (int64_t td = depth_.first[od]; td < depth_.last[od]; ++td) {
-      const A* slice = cells_ + td * plan_.abreast_cells * kLanes;
-      const ScratchRow<A> states = states_.at(td * plan_.abreast_cells / width_.in * pitch);
-      for_windows([=, this](int64_t first, int64_t n, int64_t start, int64_t taps, int64_t moved) {
-        const auto by = L::splat_index(typename L::Int(moved));
-        const ScratchRow<A> to = states.at(first * kLanes);
-        with_taps_apart<InputTaps, true, A, 1>(
-            slice + start * kLanes, 1, width_.dilation * kLanes, taps, [=](auto source) {
-              reduce_rows<Q, L>(reducer, source, taps, rows, line, n, apart,
-                                [=](int64_t r, int64_t o, const auto& state) {
-                                  to.template put<L>(r * pitch + o * kLanes, reducer.template moved<L>(state, by));
-                                });
-            });
-      });
-    }
-  }
-
-  // From these, found for one row of outputs, to its results and those of rows alike.
-  template <class Q>
-  void down_states(const Q& reducer, int64_t out, int64_t alike) const {
-    const int64_t line = width_.out, ahead = height_.stride * line * kLanes;
-    const auto each = [=, this](auto source) {
-      for (int64_t r = 0; r < alike; ++r) {
-        reduce_each<Q, L>(reducer, source, k_, r * ahead, kLanes, line, [=, this](int64_t o, const auto& state) {
-          this->put(reducer, out + r * line + o, state, A(1));
+        const ScratchRow<A> slice = slices_.at(td * outputs);
+        const auto place = L::splat_index(typename L::Int(td * height_.kernel * width_.kernel));
+        down_rows(reducer, band, states, [=, this](int64_t row, int64_t o, const auto& state) {
+          slice.template put<L>((row * width_.out + o) * kLanes, reducer.template moved<L>(state, place));
         });
       }
-    };
-    switch (k_) {
-      case 2: return each(StateRows<A, 2>{rows_, offsets_, states_.pitch});
-      case 3: return each(StateRows<A, 3>{rows_, offsets_, states_.pitch});
-      default: each(StateRows<A, 0>{rows_, offsets_, states_.pitch});
+    }
+    if (depth_.kernel > 1) across_slices(reducer, od, band, outputs);
+  }
+
+  // The states of the windows' rows, for the input rows of a band from `top` on.
+  template <class Q>
+  void along_rows(const Q& reducer, const Band& band, int64_t top, const A* cells, ScratchRow<A> states) const {
+    const int64_t pitch = width_.out * kLanes, rows = band.bottom - top;
+    for (int64_t first = 0; first < width_.out; first += width_.followers[first]) {
+      const int64_t start = width_.base[first] + width_.first[first] * width_.dilation;
+      const CellsOf<A> source = {cells + start * kLanes, width_.dilation * kLanes};
+      const Followers all = Followers::from(width_, first, width_.out, kLanes, rows, width_.in * kLanes);
+      const ScratchRow<A> to = states.at((top - band.top) * pitch + first * kLanes);
+      Following<Q, L, CellsOf<A>>(reducer, source, all)
+          .each([=, tap = width_.first + first, place = row_places_ + top](int64_t row, int64_t o, int64_t before,
+                                                                           const auto& state) {
+            to.template put<L>(row * pitch + o * kLanes,
+                               placed<L>(reducer, state, [=] { return place[row] + tap[o] - before; }));
+          });
     }
   }
 
-  // The states of all columns in the rows found and in those alike.
-  template <class Q>
-  void down_cells(const Q& reducer, int64_t alike) const {
-    const int64_t line = width_.in * kLanes, ahead = height_.stride * line;
-    with_rows<true, A>(rows_, offsets_, k_, [=, k = k_, states = states_](auto rows) {
-      // At stride 1 the rows follow one another.
-      const int64_t lines = ahead == line ? 1 : alike, length = ahead == line ? alike * line : line;
-      for (int64_t r = 0; r < lines; ++r) {
-        reduce_each<Q, L>(reducer, rows, k, r * ahead, kLanes, length / kLanes,
-                          [=](int64_t i, const auto& state) { states.template put<L>(r * line + i * kLanes, state); });
-      }
-    });
+  // Hands done(row, o, state) those of the windows in a slice.
+  template <class Q, class F>
+  void down_rows(const Q& reducer, const Band& band, ScratchRow<A> states, const F& done) const {
+    const int64_t pitch = width_.out * kLanes;
+    for (int64_t oh = band.begin, n; oh < band.end; oh += n) {
+      const int64_t start = height_.base[oh] + height_.first[oh] * height_.dilation;
+      const StatesOf<A> source = {states.at((start - band.top) * pitch), height_.dilation * pitch};
+      const Followers all = Followers::from(height_, oh, band.end, pitch, width_.out, kLanes);
+      n = all.n;
+      Following<Q, L, StatesOf<A>>(reducer, source, all)
+          .each([=, row = oh - band.begin, place = window_places_ + oh](int64_t o, int64_t r, int64_t,
+                                                                        const auto& state) {
+            done(row + r, o, placed<L>(reducer, state, [=] { return -place[r]; }));
+          });
+    }
   }
 
-  // Their results.
   template <class Q>
-  void along_states(const Q& reducer, int64_t out, int64_t alike, double rest) const {
-    const int64_t apart = width_.stride * kLanes, line = width_.in * kLanes, pitch = width_.out;
-    for_windows([=, this](int64_t first, int64_t n, int64_t start, int64_t taps, int64_t) {
-      const A count = Q::kDivides ? A(width_.divisor[first]) * A(rest) : A(1);
-      with_taps_apart<ScratchTaps, true, A, 1>(
-          states_.at(start * kLanes), 1, width_.dilation * kLanes, taps, [=, this](auto source) {
-            reduce_rows<Q, L>(reducer, source, taps, alike, line, n, apart,
-                              [=, this](int64_t r, int64_t o, const auto& state) {
-                                this->put(reducer, out + first + r * pitch + o, state, count);
-                              });
-          });
-    });
+  void across_slices(const Q& reducer, int64_t od, const Band& band, int64_t pitch) const {
+    const StatesOf<A> source = {slices_.at(depth_.first[od] * pitch), pitch};
+    const int64_t cells = (band.end - band.begin) * width_.out, taps = depth_.last[od] - depth_.first[od];
+    Following<Q, L, StatesOf<A>>(reducer, source, {Follow::apart, 1, taps, 0, cells, kLanes})
+        .each([=, this](int64_t cell, int64_t, int64_t, const auto& state) {
+          this->put(reducer, cell / width_.out, cell % width_.out, state);
+        });
   }
 
   template <class Q, class State>
-  POOLKIT_INLINE void put(const Q& reducer, int64_t cell, const State& state, A count) const {
-    store<L>(results_ + cell * kLanes, reducer.template finish<L>(state, L::splat(count)));
-    if constexpr (Q::kWinners) store_bits(winners_ + cell * kLanes, reducer.template winner<L>(state));
+  POOLKIT_INLINE void put(const Q& reducer, int64_t row, int64_t o, const State& state) const {
+    const A count = Q::kDivides ? counts_[o] * rests_[row] : A(1);
+    const int64_t at = (row * width_.out + o) * kLanes;
+    store<L>(results_ + at, reducer.template finish<L>(state, L::splat(count)));
+    if constexpr (Q::kWinners) store_bits(winners_ + at, reducer.template winner<L>(state));
   }
 
   const ForwardCall& call_;
   const Plan& plan_;
   const AxisPlan &depth_, &height_, &width_;
   const int64_t slice_;  // cells of a map, or of one slice of it
-  const A** rows_;
-  int64_t* offsets_;
+  int64_t *row_places_, *window_places_;
+  A *counts_, *rests_;              // what the widths and rows of windows count
   A *cells_, *results_, *winners_;  // the bits of winners stand for numbers
-  ScratchRow<A> states_;
-  int64_t whole_begin_ = 0, whole_end_ = 0;  // outputs of the width whose windows are whole and evenly spaced
-  int64_t k_ = 0;
+  ScratchRow<A> states_, slices_;
   int64_t ahead_ = 0;  // maps from the current ones to those after them
 };
 

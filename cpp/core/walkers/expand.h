@@ -38,7 +38,8 @@ class Expand {
     while (full_end_ < width_.out && is_full(full_end_)) ++full_end_;
     const bool joined = width_.regular && width_.kernel == width_.stride;
     int64_t covered = 0;
-    for (int64_t o = 0; o < width_.out && covered == own(width_, o); ++o) covered = width_.base[o] + width_.last[o];
+    for (int64_t o = 0; o < width_.out && covered == owned_by(width_, o); ++o)
+      covered = width_.base[o] + width_.last[o];
     covers_all_ = width_.dilation == 1 && covered == width_.in;
     if (!joined) full_end_ = full_begin_ = 0;
   }
@@ -53,7 +54,7 @@ class Expand {
     if (depth_.trivial && tiling.tiles == 1 && covers_all_) {
       const int64_t plane = end / tiling.blocks, row = end % tiling.blocks * tiling.rows;
       out_limit_ = (plane * height_.out + row) * width_.out * inner_;
-      in_limit_ = (plane * height_.in + own(height_, row)) * width_.in * inner_;
+      in_limit_ = (plane * height_.in + owned_by(height_, row)) * width_.in * inner_;
     }
     for (int64_t unit = begin; unit < end; ++unit) {
       const int64_t first = block * tiling.rows;
@@ -72,19 +73,13 @@ class Expand {
  private:
   bool is_full(int64_t o) const { return width_.first[o] == 0 && width_.last[o] == width_.kernel; }
 
-  // Where the inputs begin that output o looks after: its window, and what lies before the next one.
-  static int64_t own(const AxisPlan& axis, int64_t o) {
-    if (o == 0) return 0;
-    return o == axis.out ? axis.in : axis.base[o] + axis.first[o];
-  }
-
   A counted(double count) const { return R::kDivides ? A(count) : A(1); }
 
   void output_row(int64_t outer, int64_t od, int64_t oh, int64_t tile) {
     const int64_t out = ((outer * depth_.out + od) * height_.out + oh) * width_.out * inner_;
-    for (int64_t id = own(depth_, od); id < own(depth_, od + 1); ++id) {
+    for (int64_t id = owned_by(depth_, od); id < owned_by(depth_, od + 1); ++id) {
       const int64_t td = tap_at(depth_, od, id);
-      for (int64_t ih = own(height_, oh); ih < own(height_, oh + 1); ++ih) {
+      for (int64_t ih = owned_by(height_, oh); ih < owned_by(height_, oh + 1); ++ih) {
         const int64_t th = tap_at(height_, oh, ih);
         const int64_t in = ((outer * depth_.in + id) * height_.in + ih) * width_.in * inner_;
         const Row row{in, out, (td * height_.kernel + th) * width_.kernel, depth_.divisor[od] * height_.divisor[oh]};
@@ -105,7 +100,7 @@ class Expand {
       return;
     }
     const int64_t end = first + plan_.expand.tile < width_.out ? first + plan_.expand.tile : width_.out;
-    const int64_t left = own(width_, first), right = own(width_, end);
+    const int64_t left = owned_by(width_, first), right = owned_by(width_, end);
     if (!covered || !covers_all_) clear(row.in + left * inner_, (right - left) * inner_);
     if (!covered) return;
     if (inner_ > 1) {

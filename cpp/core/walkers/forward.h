@@ -585,10 +585,11 @@ class Forward {
 // How rows of a few vectors are taken.
 template <class T, class R>
 ShortRows short_rows(const Plan& plan) {
-  const bool abreast = kGoesAbreast<R> && plan.maps_abreast;
+  bool abreast = kGoesAbreast<R> && plan.maps_abreast;
   if constexpr (kTakesNeighbours<T, R>) {
     using Rows = Neighbours<T, R>;
-    if (Rows::takes(plan) && (!abreast || Rows::fills_lanes(plan))) return ShortRows::neighbours;
+    abreast = abreast && !Rows::fills_lanes(plan);
+    if (Rows::takes(plan) && !abreast) return ShortRows::neighbours;
   }
   return abreast ? ShortRows::abreast : ShortRows::no;
 }

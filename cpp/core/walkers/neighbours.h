@@ -23,19 +23,21 @@ class Neighbours {
   static constexpr int kLanes = L::lanes;
   static constexpr int kMost = 4;  // vectors of a row
 
-  static int64_t vectors(int64_t n) { return (n + kLanes - 1) / kLanes; }
+  static int64_t vectors(int64_t n, int64_t lanes = kLanes) { return (n + lanes - 1) / lanes; }
 
  public:
-  static bool takes(const Plan& plan) {
+  static bool takes(const Plan& plan, int64_t lanes = kLanes) {
     const AxisPlan& w = plan.width;
-    return has_neighbours(plan) && w.in <= kMost * kLanes &&
-           vectors(w.out) <= (vectors(w.in) + w.stride - 1) / w.stride;
+    return has_neighbours(plan) && w.in <= kMost * lanes &&
+           vectors(w.out, lanes) <= (vectors(w.in, lanes) + w.stride - 1) / w.stride;
   }
 
-  // Whether rows leave so few lanes idle that maps need not be taken side by side.
+  // Whether rows leave so few lanes idle that maps need not be taken side by side: of the longest vectors, as both ways
+  // may round differently, and results are not to depend on the instruction set.
   static bool fills_lanes(const Plan& plan) {
-    constexpr int64_t kShort = 14;
-    return plan.width.in >= kShort && 4 * plan.width.in >= 3 * vectors(plan.width.in) * kLanes;
+    constexpr int64_t kShort = 14, kLongest = 64 / sizeof(A);
+    const int64_t n = plan.width.in;
+    return takes(plan, kLongest) && n >= kShort && 4 * n >= 3 * vectors(n, kLongest) * kLongest;
   }
 
   Neighbours(const ForwardCall& call, void* scratch)

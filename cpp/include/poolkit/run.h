@@ -114,6 +114,9 @@ const char* isa_name(int i);
 // For tests: use this one from now on (false if unavailable).
 bool set_isa(const char* name);
 
+// For tests: results of so many bytes and more are written past the caches, about so many at a time.
+void set_streamed(int64_t fewest, int64_t part);
+
 // One line: instruction set, axes after simplification, walkers and tile of this problem.
 void explain(const Problem& problem, bool with_winners, char* text, size_t size);
 
