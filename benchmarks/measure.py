@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import random
 import resource
 import statistics
 import time
@@ -42,7 +43,7 @@ def measure(calls: Mapping[str, Call], budget: float, fewest_rounds: int) -> dic
     repeats = {name: calibrate(call) for name, call in calls.items()}
     times: dict[str, list[float]] = {name: [] for name in calls}
     faults: dict[str, list[float]] = {name: [] for name in calls}
-    order = list(calls)
+    order, shuffle = list(calls), random.Random(0).shuffle
     collecting = gc.isenabled()
     gc.collect()
     gc.disable()
@@ -54,7 +55,7 @@ def measure(calls: Mapping[str, Call], budget: float, fewest_rounds: int) -> dic
                 seconds, new = timed(calls[name], repeats[name])
                 times[name].append(seconds)
                 faults[name].append(new)
-            order.append(order.pop(0))  # nobody always runs after the same neighbour
+            shuffle(order)  # nobody always runs after the same neighbour
             rounds += 1
     finally:
         if collecting:
@@ -71,8 +72,8 @@ def calibrate(call: Call) -> int:
     """How often to repeat a call within a round."""
     call()
     seconds, _ = timed(call, 1)
-    if seconds < SHORTEST:
-        seconds, _ = timed(call, 3)
+    if seconds < 20 * SHORTEST:  # the first ones may have waited for memory, or for a thread
+        seconds = min(seconds, *(timed(call, 1)[0] for _ in range(3)))
     return min(max(round(SHORTEST / seconds), 1), MOST_REPEATS)
 
 

@@ -10,6 +10,7 @@
 
 namespace poolkit {
 
+// Of this thread, enough for any kernel of the plan's method.
 inline void* scratch_for(const Plan& plan) {
   thread_local Scratch scratch;
   const MethodInfo& method = methods[plan.problem.method];
