@@ -9,15 +9,18 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import heap
 import torch
 
 Call = Callable[[], object]
 
-#: A shorter call is repeated within a round until it has lasted this long, after one untimed call that brings
-#: its data into the caches and wakes the threads.
+#: A shorter call is repeated within a round until it has lasted this long.
 SHORTEST = 5e-3
+#: One that is not longer than this comes after an untimed one, which brings its data into the caches and wakes the
+#: threads.
+LONGEST_WARMED = 0.1
 MOST_REPEATS = 2000
 MOST_ROUNDS = 101
 
@@ -40,7 +43,7 @@ class Timing:
 
 def measure(calls: Mapping[str, Call], budget: float, fewest_rounds: int) -> dict[str, Timing]:
     """Rounds of every call in turn until `budget` seconds are over, `fewest_rounds` at least."""
-    repeats = {name: calibrate(call) for name, call in calls.items()}
+    paces = {name: calibrate(call) for name, call in calls.items()}
     times: dict[str, list[float]] = {name: [] for name in calls}
     faults: dict[str, list[float]] = {name: [] for name in calls}
     order, shuffle = list(calls), random.Random(0).shuffle
@@ -52,7 +55,7 @@ def measure(calls: Mapping[str, Call], budget: float, fewest_rounds: int) -> dic
         rounds = 0
         while rounds < fewest_rounds or (time.perf_counter() < end and rounds < MOST_ROUNDS):
             for name in order:
-                seconds, new = timed(calls[name], repeats[name])
+                seconds, new = timed(calls[name], paces[name])
                 times[name].append(seconds)
                 faults[name].append(new)
             shuffle(order)  # nobody always runs after the same neighbour
@@ -64,22 +67,31 @@ def measure(calls: Mapping[str, Call], budget: float, fewest_rounds: int) -> dic
     for name, samples in times.items():
         low, median, high = statistics.quantiles(samples, n=4, method="inclusive")
         new_bytes = statistics.median(faults[name]) * resource.getpagesize()
-        result[name] = Timing(median, low, high, len(samples), repeats[name], new_bytes)
+        result[name] = Timing(median, low, high, len(samples), paces[name].repeats, new_bytes)
     return result
 
 
-def calibrate(call: Call) -> int:
-    """How often to repeat a call within a round."""
+class Pace(NamedTuple):
+    """How often a call is repeated within a round, and whether after one that is not timed."""
+
+    repeats: int
+    warmed: bool
+
+
+def calibrate(call: Call) -> Pace:
     call()
-    seconds, _ = timed(call, 1)
-    if seconds < 20 * SHORTEST:  # the first ones may have waited for memory, or for a thread
-        seconds = min(seconds, *(timed(call, 1)[0] for _ in range(3)))
-    return min(max(round(SHORTEST / seconds), 1), MOST_REPEATS)
+    seconds, _ = timed(call, Pace(1, False))
+    if seconds >= LONGEST_WARMED:
+        return Pace(1, False)
+    # The first ones may have waited for memory, or for a thread.
+    seconds = min(seconds, *(timed(call, Pace(1, False))[0] for _ in range(3)))
+    return Pace(min(max(round(SHORTEST / seconds), 1), MOST_REPEATS), True)
 
 
-def timed(call: Call, repeats: int) -> tuple[float, float]:
+def timed(call: Call, pace: Pace) -> tuple[float, float]:
     """Seconds and page faults a call."""
-    if repeats > 1:
+    repeats = pace.repeats
+    if pace.warmed:
         call()
     faults = heap.page_faults()
     start = time.perf_counter()

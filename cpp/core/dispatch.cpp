@@ -162,8 +162,7 @@ const Kernels& kernels_for(DType dtype) { return *active().kernels(dtype); }
 
 // The kernel of channels-last windows that share their parts, if this pooling takes it.
 ForwardKernel shared_channels(const Plan& plan, const Problem& p, Extra extra) {
-  if (!plan.shares_channels || !(plan.shares_much || extra == Extra::winners)) return nullptr;
-  return kernels_for(p.dtype).channels(p.method, extra);
+  return plan.shares_channels ? kernels_for(p.dtype).channels(p.method, extra) : nullptr;
 }
 
 // In rows of so many outputs, asking all that cover a cell who won costs less than adding to winners.

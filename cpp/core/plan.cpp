@@ -180,7 +180,6 @@ constexpr int64_t kShareRows = 8, kShareTaps = 5;  // from here on, sharing the 
 constexpr int64_t kShortRow = 24;        // longer rows fill vectors well enough,
 constexpr int64_t kSharedRow = 56;       // or still do better where windows share their parts
 constexpr int64_t kAbreastTaps = 13;     // of windows that share nothing
-constexpr int64_t kShareCells = 3;       // of windows whose winners are kept: these cost more to combine
 constexpr int64_t kChannelStates = 640;  // of a channel: those of some channels fit the second cache
 constexpr int64_t kFewUnits = 16;
 constexpr int64_t kSharedWork = 8;       // operations an output
@@ -305,10 +304,8 @@ void plan_abreast(Plan& plan, Tables& tables) {
 void plan_channels(Plan& plan, Tables& tables) {
   const Problem& p = plan.problem;
   const AxisPlan &d = plan.depth, &h = plan.height, &w = plan.width;
-  const int64_t least = std::min(h.kernel, w.kernel);
   plan.shares_channels = p.inner * size_of(p.dtype) >= 64 && d.trivial && slides_by_one(p.axis[1]) &&
-                         slides_by_one(p.axis[2]) && least >= kShareCells;
-  plan.shares_much = least >= kShareTaps;
+                         slides_by_one(p.axis[2]) && h.kernel >= kShareTaps && w.kernel >= kShareTaps;
   if (!plan.shares_channels) return;
   const int64_t most = std::max(kChannelStates / w.out - (h.kernel - 1), h.kernel);
   plan.channel_rows = ceil_div(h.out, ceil_div(h.out, most));

@@ -61,8 +61,7 @@ struct Plan {
   bool maps_abreast;       // maps are small and many: one in each lane,
   int64_t abreast_rows;    // so many rows of outputs at a time,
   int64_t abreast_cells;   // which reach over so many cells of a slice
-  bool shares_channels;    // channels last, windows that share their parts,
-  bool shares_much;        // and so much that it pays without winners, too: reduced some channels at a time,
+  bool shares_channels;    // channels last, windows that share much: reduced some channels at a time,
   Tiling channels;         // a tile of them in a block of rows,
   int64_t channel_rows;    // so many rows of outputs at a time,
   int64_t channel_states;  // which take so many states of a channel

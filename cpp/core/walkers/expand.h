@@ -36,12 +36,12 @@ class Expand {
     while (full_begin_ < width_.out && !is_full(full_begin_)) ++full_begin_;
     full_end_ = full_begin_;
     while (full_end_ < width_.out && is_full(full_end_)) ++full_end_;
-    const bool joined = width_.regular && width_.kernel == width_.stride;
+    joined_ = width_.regular && width_.kernel == width_.stride;
     int64_t covered = 0;
     for (int64_t o = 0; o < width_.out && covered == owned_by(width_, o); ++o)
       covered = width_.base[o] + width_.last[o];
     covers_all_ = width_.dilation == 1 && covered == width_.in;
-    if (!joined) full_end_ = full_begin_ = 0;
+    if (!joined_) full_end_ = full_begin_ = 0;
   }
 
   void run(int64_t begin, int64_t end) {
@@ -93,7 +93,7 @@ class Expand {
     if (width_.trivial) {
       const int64_t end = first + plan_.expand.tile < inner_ ? first + plan_.expand.tile : inner_;
       if (covered) {
-        fill_cell(row, 0, 0, first, end);
+        fill_cell(row, 0, 0, first, end, 0);
       } else {
         clear(row.in + first, end - first);
       }
@@ -104,8 +104,14 @@ class Expand {
     if (!covered || !covers_all_) clear(row.in + left * inner_, (right - left) * inner_);
     if (!covered) return;
     if (inner_ > 1) {
+      // Side by side, cells are written in ascending order: vectors may run over one's end while others follow.
+      const bool overrun = joined_ && inner_ < Many::lanes;
+      const int64_t stop = overrun ? width_.base[end - 1] + width_.last[end - 1] : 0;
       for (int64_t o = first; o < end; ++o) {
-        for (int64_t tap = width_.first[o]; tap < width_.last[o]; ++tap) fill_cell(row, o, tap, 0, inner_);
+        for (int64_t tap = width_.first[o]; tap < width_.last[o]; ++tap) {
+          const int64_t cells = stop - width_.base[o] - tap;
+          fill_cell(row, o, tap, 0, inner_, overrun ? (cells < end - o ? cells : end - o) * inner_ : 0);
+        }
       }
       return;
     }
@@ -123,12 +129,12 @@ class Expand {
 
   void clear(int64_t in, int64_t lanes) const { __builtin_memset(grad_x_ + in, 0, sizeof(T) * size_t(lanes)); }
 
-  // Channels last: lanes [first, end) of one cell.
-  void fill_cell(const Row& row, int64_t o, int64_t tap, int64_t first, int64_t end) const {
+  // Channels last: lanes [first, end) of one cell; so many may be written.
+  void fill_cell(const Row& row, int64_t o, int64_t tap, int64_t first, int64_t end, int64_t room) const {
     const int64_t in = row.in + (width_.base[o] + tap) * inner_ + first, out = row.out + o * inner_ + first;
     const int64_t offset = row.offset + tap;
     const A count = counted(row.count * width_.divisor[o]);
-    for_lanes<A>(end - first, 0, [=, pulls = pulls_, x = x_, grad_x = grad_x_](int64_t i, auto family) {
+    for_lanes<A>(end - first, room, [=, pulls = pulls_, x = x_, grad_x = grad_x_](int64_t i, auto family) {
       using L = decltype(family);
       typename L::Value cell{};
       if constexpr ((R::kNeeds & kNeedsX) != 0) cell = load<L>(x + in + i);
@@ -229,6 +235,7 @@ class Expand {
   T* grad_x_;
   A* counts_;
   int64_t full_begin_ = 0, full_end_ = 0;  // outputs whose windows are whole and without gaps between them
+  bool joined_ = false;                    // windows lie side by side
   bool covers_all_ = false;                // no column is left out
   int64_t out_limit_ = 0, in_limit_ = 0;   // the first output and input that are not ours
 };
