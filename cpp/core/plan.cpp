@@ -256,8 +256,11 @@ void find_followers(AxisPlan& a, Follow* follow, int64_t* followers) {
   a.followers = followers;
 }
 
-// Windows of one size, each a cell further.
-bool slides_by_one(const Axis& a) { return a.kernel != 0 && a.stride == 1 && a.dilation == 1; }
+// Windows of one size, each a cell further, and not so long that what four of them share is itself better shared.
+bool slides_by_one(const Axis& a) {
+  constexpr int64_t kMostShared = 64;
+  return a.kernel != 0 && a.kernel <= kMostShared && a.stride == 1 && a.dilation == 1;
+}
 
 void plan_followers(Plan& plan, Tables& tables) {
   AxisPlan &h = plan.height, &w = plan.width;
